@@ -1,0 +1,365 @@
+"""The main job: is this batch safe to train on, next to data you trust?
+
+Composes the packages below it and holds no measuring of its own. A *section* is a function from
+the case (batch, gold, policy) to findings; add one to ``SECTIONS`` and it is part of every audit.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tailguard
+from tailguard.corpus import Columns, Corpus, Quarantine
+from tailguard.engine.progress import progress
+from tailguard.errors import CorpusError, InputError
+from tailguard.measure.base import Reading
+from tailguard.measure.contrast import contrast, enough
+from tailguard.measure.curves import curves
+from tailguard.measure.evidence import Shown, lost_words, show, wanted
+from tailguard.measure.profile import Profile
+from tailguard.measure.readings import METRICS, read
+from tailguard.measure.stage import Diagnosis, degenerate_evidence, diagnose, permutation_level
+from tailguard.measure.survey import survey
+from tailguard.measure.units import make_units
+from tailguard.measure.vectors.contrast import examine as examine_rows
+from tailguard.measure.vectors.metrics import METRICS as METRICS_OF_ROWS
+from tailguard.measure.vectors.metrics import read_vectors
+from tailguard.measure.vectors.summary import VectorProfile, demand_same
+from tailguard.measure.vectors.survey import is_vectors, opened, survey_vectors
+from tailguard.report import explain_rows
+from tailguard.report.base import AxisResult, Finding, Side, SliceResult, Verdict
+from tailguard.report.decide import decide, limit_findings
+from tailguard.report.explain import OF_TEXT, caveats_of, collapse_findings
+from tailguard.report.policy import Policy, load_policy
+from tailguard.report.wording import headline_of, todo_of
+
+READ = (
+    "missing_mass", "hill_0", "hill_1", "hill_2", "hill_0_at_coverage", "unseen_mass", "rare_mass",
+    "rare_recall", "cross_entropy", "distinct_2_pooled", "distinct_3_pooled", "distinct_4_pooled",
+    "repeated_4grams_128", "looped_documents", "empty_documents", "unfinished_documents",
+)  # fmt: skip
+"""Metrics every audit reads; ``tailguard measure`` reads all."""
+LEAST_SLICE_ALPHA = 0.0001
+"""However many slices share the level, none is tested below this: it takes 1 / level divisions."""
+TESTED = "tested: retention"
+"""Note on the readings that the verdict rests on; the others only describe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a section sees: both profiles, the policy, the diagnosis, and what can be shown."""
+
+    batch: Profile
+    gold: Profile
+    policy: Policy
+    diagnosis: Diagnosis
+    shown: Shown
+    lost: tuple[str, ...]
+
+
+Section = Callable[[Case], Iterable[Finding]]
+
+
+def collapse_section(case: Case) -> Iterable[Finding]:
+    """Tail loss, sharpening, narrowing, repetition: what fired and its examples."""
+    return collapse_findings(case.diagnosis, case.shown, case.lost)
+
+
+def limits_section(case: Case) -> Iterable[Finding]:
+    """Shares that the policy limits: unreadable rows, near-duplicates, degenerate documents."""
+    batch = case.batch
+    copies = METRICS["near_duplicate_rate"]
+    near = float("nan")
+    if case.policy.max_near_duplicate_frac is not None:
+        near = read([copies], batch)[0].value
+    return limit_findings(
+        case.policy,
+        documents=batch.n_documents,
+        quarantined=batch.quarantined,
+        near_duplicate_frac=near,
+        degenerate_frac=batch.n_degenerate / max(batch.n_documents, 1),
+    )
+
+
+def overlap_section(case: Case) -> Iterable[Finding]:
+    """Documents that batch and gold share: they would vouch for the batch with gold's own text."""
+    ours, theirs = case.batch.documents, case.gold.documents
+    limit = min(ours.limit, theirs.limit)
+    mine = ours.content[ours.keys <= limit]
+    both = np.isin(mine, theirs.content[theirs.keys <= limit])
+    if both.any():
+        share = float(both.mean())
+        yield Finding(
+            "overlap",
+            f"{share:.0%} of the batch's documents are in gold, word for word",
+            "warn",
+            "Gold's own documents in a batch hide damage to the others.",
+            "Remove them from the batch and audit the rest.",
+        )
+
+
+SECTIONS: list[Section] = [collapse_section, limits_section, overlap_section]
+"""Run in this order for every audit; provenance, prevalence and forecast join here."""
+
+
+def audit(
+    batch: Any,
+    gold: Any,
+    *,
+    policy: Policy | str | Path | None = None,
+    columns: Columns = Columns(),  # noqa: B008
+    by: Sequence[str] = (),
+    engine: str = "local",
+    workers: int | None = None,
+    quarantine: str | Path | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Audit a batch of text, numbers, vectors or images against gold and return a verdict.
+
+    ``batch`` and ``gold`` are anything ``tailguard.corpus.open_corpus`` takes (paths, globs, lists
+    of strings, pandas, Polars or Arrow tables, matrices, Hugging Face datasets) or saved profiles.
+    ``columns.vector`` names a column of embeddings, see docs/vectors.md for these. ``policy`` is a
+    :class:`Policy` or a YAML file. ``by`` slices a batch of text by columns. The verdict depends
+    on the data, the policy and the seed only, never on engine or workers.
+
+    Raises :class:`InputError` (or a subclass) for input that cannot be used, when batch and gold
+    are the same, and for a column in ``by`` that a profile given as batch was not sliced by.
+
+    >>> gold = [f"gold document {i} speaks of {i * i} things" for i in range(40)]
+    >>> batch = [f"another document {i} speaks of {i * 7} things" for i in range(40)]
+    >>> audit(batch, gold).status
+    'inconclusive'
+    """
+    if seed < 0:
+        raise InputError("seed", "a number from 0", str(seed), "choose another seed")
+    rules = policy if isinstance(policy, Policy) else load_policy(policy) if policy else Policy()
+    sides = opened(batch, columns), _opened_gold(gold, columns)
+    if any(is_vectors(side) for side in sides):
+        work: dict[str, Any] = {"columns": columns, "engine": engine, "workers": workers}
+        return _audit_rows(sides, (_name(batch), _name(gold)), rules, by, quarantine, seed, work)
+    source, reference = sides
+    trusted = survey(reference, columns=columns, engine=engine, workers=workers, label="gold")
+    incoming = survey(
+        source, columns=columns, by=by, engine=engine, workers=workers, quarantine=quarantine,
+        label="batch",
+    )  # fmt: skip
+    ours, theirs = incoming.profile, trusted.profile
+    _require_other(ours, theirs)
+    _require_slices(ours, by)
+    diagnosis = examine(ours, theirs, policy=rules, seed=seed)
+    shown = Shown()
+    if isinstance(source, Corpus) and diagnosis.alarms:
+        shown = show(source.batches(Quarantine()), wanted(ours, theirs))
+    case = Case(ours, theirs, rules, diagnosis, shown, tuple(lost_words(ours, theirs)))
+    return _verdict(case, _name(batch), _name(gold), seed)
+
+
+def _audit_rows(
+    sides: tuple[Any, Any],
+    names: tuple[str, str],
+    policy: Policy,
+    by: Sequence[str],
+    quarantine: str | Path | None,
+    seed: int,
+    work: dict[str, Any],
+) -> Verdict:
+    """The audit of numbers, vectors and images."""
+    if by:
+        raise InputError("by", "no slices of rows of numbers", ", ".join(by), "leave it out")
+    for who, side in zip(("batch", "gold"), sides, strict=True):
+        if not is_vectors(side):
+            raise InputError(who, "rows of numbers or images, as the other side is", "text",
+                             "name the vector column of both")  # fmt: skip
+    batch = survey_vectors(sides[0], quarantine=quarantine, label="batch", **work).profile
+    gold = survey_vectors(sides[1], label="gold", **work).profile
+    demand_same(batch, gold, "batch")
+    _require_other(batch, gold)
+    diagnosis = examine_rows(
+        batch, gold, alpha=policy.alpha, margin=policy.margin, resolution=policy.resolution,
+        seed=seed,
+    )  # fmt: skip
+    copied = batch.contents.counts[batch.contents.counts > 1].sum()
+    findings = (
+        *explain_rows.collapse_findings(diagnosis, batch, gold),
+        *limit_findings(
+            policy, documents=batch.n_rows, quarantined=batch.quarantined,
+            near_duplicate_frac=float(copied / max(batch.contents.counts.sum(), 1)),
+        ),
+        *explain_rows.overlap_findings(batch, gold),
+    )  # fmt: skip
+    status, rule = decide(
+        diagnosis.stage, alarm=bool(diagnosis.alarms), findings=findings,
+        documents=batch.n_rows, policy=policy,
+    )  # fmt: skip
+    metrics = read_vectors(list(METRICS_OF_ROWS.values()), batch, gold)
+    return _assembled(
+        diagnosis, policy, seed,
+        status=status, rule=rule, findings=findings,
+        headline=headline_of(status, diagnosis, explain_rows.OF_ROWS),
+        readings=(*_tested(diagnosis, min(batch.n_rows, batch.rows.k)), *metrics),
+        caveats=explain_rows.caveats_of(diagnosis, batch, gold),
+        todo=todo_of(status, diagnosis, findings, explain_rows.OF_ROWS),
+        batch=_rows_side(batch, names[0]), gold=_rows_side(gold, names[1]),
+    )  # fmt: skip
+
+
+def _rows_side(profile: VectorProfile, name: str) -> Side:
+    """Of rows of numbers: every finite value counts as a token."""
+    return Side(
+        name, profile.n_rows, profile.n_values, profile.n_bytes, profile.quarantined,
+        profile.fingerprint(),
+    )  # fmt: skip
+
+
+def _require_other(batch: Profile | VectorProfile, gold: Profile | VectorProfile) -> None:
+    if batch.fingerprint() == gold.fingerprint():
+        raise InputError(
+            "batch", "other data than gold", "gold itself", "pass the batch you want to audit"
+        )
+
+
+def _opened_gold(gold: Any, columns: Columns) -> Any:
+    """Gold by the batch's column names; where it has not got them, by the usual ones."""
+    try:
+        return opened(gold, columns)
+    except CorpusError as error:
+        try:
+            return opened(gold, Columns())
+        except CorpusError:
+            raise error from None
+
+
+def examine(
+    batch: Profile,
+    gold: Profile,
+    *,
+    policy: Policy,
+    seed: int = 0,
+) -> Diagnosis:
+    """The statistical part of an audit: evidence, axes and stage from two profiles."""
+    units = make_units(gold.documents, batch.documents)
+    level = permutation_level(policy.alpha)
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    found = contrast(units, alpha=level, rng=rng, permutations=enough(level))
+    degenerate = degenerate_evidence(
+        (batch.n_degenerate, max(batch.n_documents, 1)),
+        (gold.n_degenerate, max(gold.n_documents, 1)),
+    )
+    return diagnose(
+        found,
+        degenerate,
+        alpha=policy.alpha,
+        margin=policy.margin,
+        resolution=policy.resolution,
+        documents=min(len(batch.documents), len(gold.documents)),
+    )
+
+
+def _require_slices(batch: Profile, by: Sequence[str]) -> None:
+    """A corpus is sliced as it is read; a profile has the slices it was made with."""
+    found = {column for column, _ in batch.slices}
+    for name in by:
+        if name not in found:
+            got = f"slices by {', '.join(sorted(found))}" if found else "a profile without slices"
+            step = f"make it again with: tailguard profile --by {name}"
+            raise InputError("by", f"slices of the batch by '{name}'", got, step)
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    if isinstance(source, Corpus):
+        return source.name
+    if isinstance(source, list | tuple) and source and all(isinstance(s, Path) for s in source):
+        return str(source[0]) if len(source) == 1 else f"{source[0]} and {len(source) - 1} more"
+    return f"{type(source).__name__} in memory"
+
+
+def _side(profile: Profile, name: str) -> Side:
+    return Side(
+        name, profile.n_documents, profile.n_tokens, profile.n_bytes, profile.quarantined,
+        profile.fingerprint(),
+    )  # fmt: skip
+
+
+def _slices(case: Case, seed: int) -> tuple[SliceResult, ...]:
+    """Each slice against all of gold; the level is shared among the slices."""
+    parts = case.batch.slices
+    found = []
+    level = max(case.policy.alpha / max(len(parts), 1), LEAST_SLICE_ALPHA)
+    policy = case.policy.model_copy(update={"alpha": level})
+    with progress("slices", len(parts), in_bytes=False) as advance:
+        for (by, value), profile in parts.items():
+            diagnosis = examine(profile, case.gold, policy=policy, seed=seed)
+            found.append(
+                SliceResult(
+                    by, value, profile.n_documents, profile.n_tokens, diagnosis.stage,
+                    {a.axis: (a.retention, a.lo, a.hi) for a in diagnosis.axes},
+                )
+            )  # fmt: skip
+            advance(1)
+    return tuple(found)
+
+
+def _readings(case: Case) -> tuple[Reading, ...]:
+    """What was tested, as retentions (gold is 1), then metrics that only describe."""
+    tested = _tested(case.diagnosis, len(case.batch.documents))
+    return (*tested, *read([METRICS[name] for name in READ], case.batch, case.gold))
+
+
+def _tested(diagnosis: Diagnosis, n: int) -> list[Reading]:
+    return [
+        Reading(e.name, e.retention, e.lo, e.hi, n, 1.0, e.p, TESTED) for e in diagnosis.evidence
+    ]
+
+
+def _verdict(case: Case, batch: str, gold: str, seed: int) -> Verdict:
+    diagnosis, policy = case.diagnosis, case.policy
+    findings = tuple(finding for section in SECTIONS for finding in section(case))
+    status, rule = decide(
+        diagnosis.stage,
+        alarm=bool(diagnosis.alarms),
+        findings=findings,
+        documents=case.batch.n_documents,
+        policy=policy,
+    )
+    return _assembled(
+        diagnosis, policy, seed,
+        status=status, rule=rule, findings=findings,
+        headline=headline_of(status, diagnosis, OF_TEXT),
+        readings=_readings(case),
+        slices=_slices(case, seed),
+        caveats=caveats_of(diagnosis, case.batch, case.gold),
+        todo=todo_of(status, diagnosis, findings, OF_TEXT),
+        batch=_side(case.batch, batch), gold=_side(case.gold, gold),
+        curves=curves(case.batch, case.gold),
+    )  # fmt: skip
+
+
+def _assembled(diagnosis: Diagnosis, policy: Policy, seed: int, **told: Any) -> Verdict:
+    """The verdict out of the diagnosis and what its modality tells about it."""
+    axes = tuple(
+        AxisResult(a.axis, a.retention, a.lo, a.hi, a.p, a.alarm, a.beyond, a.detectable, a.metric)
+        for a in diagnosis.axes
+    )
+    return Verdict(
+        stage=diagnosis.stage,
+        score=diagnosis.score,
+        score_lo=diagnosis.score_lo,
+        score_hi=diagnosis.score_hi,
+        axes=axes,
+        functional=diagnosis.functional,
+        structural=diagnosis.structural,
+        documents_needed=diagnosis.documents_needed,
+        seed=seed,
+        version=tailguard.__version__,
+        policy=policy.model_dump(mode="json"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **({"slices": ()} | told),
+    )

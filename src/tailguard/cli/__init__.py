@@ -15,10 +15,15 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character gets its number, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # before or after the command itself
-        code = _interrupted()
+    from tailguard.cli.interrupt import insistent
+
+    with insistent() as interrupted:
+        try:
+            code = run(sys.argv[1:])
+        except BaseException:  # an interrupted library may fail in a way of its own
+            if not interrupted():
+                raise
+            code = _interrupted()
     sys.exit(code)
 
 

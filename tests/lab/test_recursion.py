@@ -11,6 +11,12 @@ import pytest
 from tailguard.errors import InputError
 from tailguard.lab.families.ngram import NGram
 from tailguard.lab.recursion import Generation, recurse
+from tailguard.mix.base import Regime
+from tailguard.mix.registry import REGIMES
+
+
+def fixed(real_frac: float) -> Regime:
+    return REGIMES.make("fixed-real", real_frac=real_frac)
 
 
 def counts(generation: Generation) -> Counter[str]:
@@ -72,13 +78,13 @@ def test_a_cold_decoder_loses_types_faster_than_drift_alone() -> None:
 
 def test_all_real_data_lose_no_type_however_long_the_recursion() -> None:
     real = zipf(tokens=2_000, documents=20)
-    for generation in recurse(real, NGram(order=1), generations=5, seed=3, real_frac=1.0):
+    for generation in recurse(real, NGram(order=1), fixed(1.0), generations=5, seed=3):
         assert list(generation.data) == real
 
 
 def test_a_fixed_real_share_is_exact_and_the_same_in_every_generation() -> None:
     real = zipf(tokens=2_000, documents=20)
-    runs = list(recurse(real, NGram(order=2), generations=3, n=30, seed=4, real_frac=0.25))
+    runs = list(recurse(real, NGram(order=2), fixed(0.25), generations=3, n=30, seed=4))
     kept = [text for text in runs[1].data if text in real]
     assert len(kept) == 8  # round(0.25 * 30)
     for generation in runs[1:]:
@@ -90,7 +96,7 @@ def test_a_fixed_real_share_is_exact_and_the_same_in_every_generation() -> None:
 def test_half_real_data_keep_types_that_replacement_loses() -> None:
     real = zipf(tokens=5_000, documents=50)
     replaced, mixed = (
-        list(recurse(real, NGram(order=1), generations=10, seed=5, real_frac=f))[-1]
+        list(recurse(real, NGram(order=1), fixed(f), generations=10, seed=5))[-1]
         for f in (0.0, 0.5)
     )
     assert len(counts(mixed)) > 1.5 * len(counts(replaced))
@@ -116,15 +122,15 @@ def test_the_same_seed_gives_the_same_bytes_however_many_generations_follow() ->
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"real_frac": 1.5}, r"real_frac in \[0, 1\]"),
-        ({"real_frac": float("nan")}, "real_frac"),
-        ({"real_frac": 1.0, "n": 5}, "at most 2 real records"),
+        ({"regime": "replaec"}, "did you mean 'replace'"),
+        ({"path": "statistics"}, "a true model"),
+        ({"regime": fixed(1.0), "n": 5}, "at most 2 real records"),
         ({"n": 0}, "n at least 1"),
         ({"generations": -1}, "generations at least 0"),
     ],
 )
 def test_impossible_recursions_are_refused_in_one_line(
-    wrong: dict[str, float], message: str
+    wrong: dict[str, object], message: str
 ) -> None:
     arguments = {"generations": 1, "seed": 0, **wrong}
     with pytest.raises(InputError, match=message) as caught:

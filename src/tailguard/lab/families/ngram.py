@@ -19,6 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tailguard.errors import InputError
+from tailguard.lab.families import FAMILIES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,7 +43,8 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(" " + stripped) if stripped else []
 
 
-@dataclass(frozen=True, slots=True)
+@FAMILIES.register("ngram", cite="Witten & Bell 1991 (method C); Holtzman et al. 2020 (top-p)")
+@dataclass(frozen=True)
 class NGram:
     """Words given the ``order`` - 1 before them, with Witten–Bell escape to shorter contexts.
 

@@ -33,7 +33,7 @@ from tailguard.measure.vectors.metrics import read_vectors
 from tailguard.measure.vectors.summary import VectorProfile, demand_same
 from tailguard.measure.vectors.survey import is_vectors, opened, survey_vectors
 from tailguard.report import explain_rows
-from tailguard.report.base import AxisResult, Finding, Side, SliceResult, Verdict
+from tailguard.report.base import Finding, Side, SliceResult, Verdict
 from tailguard.report.decide import decide, limit_findings
 from tailguard.report.explain import OF_TEXT, caveats_of, collapse_findings
 from tailguard.report.policy import Policy, load_policy
@@ -344,16 +344,12 @@ def _verdict(case: Case, batch: str, gold: str, seed: int) -> Verdict:
 
 def _assembled(diagnosis: Diagnosis, policy: Policy, seed: int, **told: Any) -> Verdict:
     """The verdict out of the diagnosis and what its modality tells about it."""
-    axes = tuple(
-        AxisResult(a.axis, a.retention, a.lo, a.hi, a.p, a.alarm, a.beyond, a.detectable, a.metric)
-        for a in diagnosis.axes
-    )
     return Verdict(
         stage=diagnosis.stage,
         score=diagnosis.score,
         score_lo=diagnosis.score_lo,
         score_hi=diagnosis.score_hi,
-        axes=axes,
+        axes=diagnosis.axes,
         functional=diagnosis.functional,
         structural=diagnosis.structural,
         documents_needed=diagnosis.documents_needed,

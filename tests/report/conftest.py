@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from tailguard.measure.base import Reading
-from tailguard.report.base import AxisResult, Finding, Side, SliceResult, Verdict
+from tailguard.measure.base import AxisResult, Reading
+from tailguard.report.base import Finding, Side, SliceResult, Verdict
 from tailguard.report.policy import Policy
 
 NAN = math.nan

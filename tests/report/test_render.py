@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailguard.errors import InputError
-from tailguard.report import base
+from tailguard.measure.base import AxisResult
 from tailguard.report.base import Finding, Side, SliceResult, Verdict
 from tailguard.report.codec import from_json, plain, to_json
 from tailguard.report.page import CITATIONS, SHOWN_FINDINGS
@@ -140,15 +140,16 @@ def test_the_schema_refuses_a_verdict_with_a_wrong_stage(verdict: Verdict) -> No
 def test_schema_and_dataclasses_have_the_same_fields() -> None:
     published = schema()
     parts = {"Verdict": published} | published["$defs"]
-    from tailguard.measure.base import Reading
+    from tailguard.measure.base import Reading, Stage
+    from tailguard.report.base import Status
 
-    for cls in (Verdict, base.AxisResult, Reading, Finding, SliceResult, Side):
+    for cls in (Verdict, AxisResult, Reading, Finding, SliceResult, Side):
         fields = [f.name for f in dataclasses.fields(cls)]
         listed = [name for name in parts[cls.__name__]["properties"] if name != "schema_version"]
         assert listed == fields
         assert set(parts[cls.__name__]["required"]) - {"schema_version"} == set(fields)
-    assert parts["Stage"]["enum"] == list(typing.get_args(base.Stage))
-    assert published["properties"]["status"]["enum"] == list(typing.get_args(base.Status))
+    assert parts["Stage"]["enum"] == list(typing.get_args(Stage))
+    assert published["properties"]["status"]["enum"] == list(typing.get_args(Status))
 
 
 @pytest.mark.parametrize(

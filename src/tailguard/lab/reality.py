@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from tailguard.errors import InputError
 from tailguard.mix.base import Block, TrainingSet
 from tailguard.mix.samples import Samples
+
+
+class Draw(Protocol):
+    """Writes n samples."""
+
+    def __call__(self, n: int, *, rng: np.random.Generator) -> Samples: ...
 
 
 class Corpus:
@@ -63,7 +69,7 @@ class Truth:
 
     def __init__(
         self,
-        draw: Callable[[int, np.random.Generator], Samples],
+        draw: Draw,
         *,
         seed: np.random.SeedSequence,
     ) -> None:
@@ -86,4 +92,4 @@ class Truth:
 
     def fresh(self, n: int, *, rng: np.random.Generator) -> Block:
         """n new samples."""
-        return Block(self._draw(n, rng), np.zeros(n, np.int64))
+        return Block(self._draw(n, rng=rng), np.zeros(n, np.int64))

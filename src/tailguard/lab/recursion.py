@@ -175,8 +175,8 @@ def _reality(
         if n is None:
             raise InputError("recurse", "n beside a true model", "none", "say how many samples")
 
-        def draw(m: int, rng: np.random.Generator) -> Samples:
-            return written(real, m, path, None, rng=rng)
+        def draw(n: int, *, rng: np.random.Generator) -> Samples:
+            return written(real, n, path, None, rng=rng)
 
         return Truth(draw, seed=seed), n, real
     if path == "statistics":

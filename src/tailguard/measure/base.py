@@ -17,6 +17,7 @@ Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 Axis = Literal["T", "S", "N", "R"]
+Stage = Literal["healthy", "early", "mid", "late", "shifted", "insufficient"]
 Topic = Literal["early", "mid", "late"]
 Worse = Literal["lower", "higher", "both"]
 
@@ -68,3 +69,23 @@ class Reading:
     gold: float = float("nan")
     null_p: float = float("nan")
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AxisResult:
+    """Retention on one axis of damage: batch over gold at equal size, in [0, 1].
+
+    ``p`` is the corrected p-value of the axis, ``alarm`` whether it fired, ``beyond`` whether the
+    whole interval lies beyond the practical margin, ``detectable`` the smallest loss that this
+    much data would have shown with power .8, ``metric`` the metric that decided.
+    """
+
+    axis: Axis
+    retention: float
+    lo: float
+    hi: float
+    p: float
+    alarm: bool
+    beyond: bool
+    detectable: float
+    metric: str

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy.stats import t as student
 
+from tailguard.engine.progress import progress
 from tailguard.errors import InputError
 from tailguard.measure import degenerate, modes, tails
 from tailguard.measure.base import Floats, Metric, Reading
@@ -106,8 +107,13 @@ def read(
         nulls = _null_p(metrics, ours, all_gold, splits, rng=rng)
         ours, theirs = at_equal_size(ours, all_gold)
     parts = leave_outs(ours)
-    nan = float("nan")
-    return [_reading(m, ours, theirs, parts, nulls.get(m.name, nan), confidence) for m in metrics]
+    found = []
+    with progress("reading metrics", len(metrics), in_bytes=False) as advance:
+        for metric in metrics:
+            null_p = nulls.get(metric.name, float("nan"))
+            found.append(_reading(metric, ours, theirs, parts, null_p, confidence))
+            advance(1)
+    return found
 
 
 def _reading(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.stats import binom, fisher_exact, norm
 
-from tailguard.measure.base import AXES, Axis
+from tailguard.measure.base import AXES, Axis, AxisResult, Stage
 from tailguard.measure.contrast import Contrast, Evidence
-
-Stage = Literal["healthy", "early", "mid", "late", "shifted", "insufficient"]
 
 HEADLINE: dict[Axis, str] = {
     "T": "rare_words",
@@ -40,26 +37,11 @@ MOST_TIMES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class AxisState:
-    """One axis: retention with its 90% interval, corrected p, and what could have been seen."""
-
-    axis: Axis
-    retention: float
-    lo: float
-    hi: float
-    p: float
-    alarm: bool
-    beyond: bool
-    detectable: float
-    metric: str
-
-
-@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Stage, axes and collapse score, with the evidence that raised an alarm."""
 
     stage: Stage
-    axes: tuple[AxisState, ...]
+    axes: tuple[AxisResult, ...]
     alarms: tuple[Evidence, ...]
     evidence: tuple[Evidence, ...]
     foreign: bool
@@ -178,26 +160,26 @@ def _axis(
     critical: float,
     margin: float,
     foreign: bool,
-) -> AxisState:
+) -> AxisResult:
     mine = [e for e in evidence if e.axis == axis]
     fired = [e for e in alarms if e.axis == axis]
     if foreign:
         fired = [e for e in fired if e.name in PLAIN_IN_ANY_DOMAIN]
     headline = [e for e in mine if e.name.partition("|")[0] == shown_by]
     if not headline:
-        return AxisState(axis, math.nan, math.nan, math.nan, 1.0, False, False, 1.0, "none")
+        return AxisResult(axis, math.nan, math.nan, math.nan, 1.0, False, False, 1.0, "none")
     shown = min(fired, key=lambda e: e.hi) if fired else headline[-1]
     steady = min(headline, key=lambda e: e.se)
     reach = (critical + float(norm.ppf(POWER))) * steady.se
     detectable = 1 - math.exp(-reach) if math.isfinite(reach) else 1.0
     retention, lo, hi = np.clip([shown.retention, shown.lo, shown.hi], 0.0, 1.0).tolist()
-    return AxisState(
+    return AxisResult(
         axis, retention, lo, hi, min(e.p for e in fired or mine), bool(fired),
         bool(fired) and shown.hi < 1 - margin, detectable, shown.name,
     )  # fmt: skip
 
 
-def _score(axes: Iterable[AxisState]) -> tuple[float, float, float]:
+def _score(axes: Iterable[AxisResult]) -> tuple[float, float, float]:
     """Collapse score 1 - min retention, with the interval of the axis that decides it."""
     known = [state for state in axes if math.isfinite(state.retention)]
     if not known:
@@ -206,7 +188,7 @@ def _score(axes: Iterable[AxisState]) -> tuple[float, float, float]:
     return 1 - worst.retention, 1 - worst.hi, 1 - worst.lo
 
 
-def _needed(axes: Iterable[AxisState], resolution: float, documents: int) -> int | None:
+def _needed(axes: Iterable[AxisResult], resolution: float, documents: int) -> int | None:
     """Documents for every axis to see a loss of ``resolution``: errors shrink as 1/sqrt(n)."""
     wanted = -math.log(1 - resolution)
     reaches = [-math.log(1 - min(s.detectable, 1 - 1e-9)) for s in axes]

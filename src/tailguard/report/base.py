@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tailguard.measure.base import Axis, Reading
+from tailguard.measure.base import Axis, AxisResult, Reading, Stage
 
 Status = Literal["pass", "warn", "fail", "inconclusive"]
-Stage = Literal["healthy", "early", "mid", "late", "shifted", "insufficient"]
 
 EXIT_CODES: dict[Status, int] = {"pass": 0, "warn": 0, "fail": 1, "inconclusive": 3}
 
@@ -23,26 +22,6 @@ class Finding:
     detail: str
     fix: str = ""
     examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AxisResult:
-    """Retention on one axis of damage: batch over gold at equal size, in [0, 1].
-
-    ``p`` is the corrected p-value of the axis, ``alarm`` whether it fired, ``beyond`` whether the
-    whole interval lies beyond the practical margin, ``detectable`` the smallest loss that this
-    much data would have shown with power .8, ``metric`` the metric that decided.
-    """
-
-    axis: Axis
-    retention: float
-    lo: float
-    hi: float
-    p: float
-    alarm: bool
-    beyond: bool
-    detectable: float
-    metric: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tailguard.report.base import Finding, Stage, Status
+from tailguard.measure.base import Stage
+from tailguard.report.base import Finding, Status
 from tailguard.report.words import percent
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from tailguard.report.base import AxisResult, Finding, Verdict
+from tailguard.measure.base import AxisResult
+from tailguard.report.base import Finding, Verdict
 from tailguard.report.words import (
     STAGE_WORDS,
     axis_state,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tailguard.measure.base import AXIS_NAMES, Axis
-from tailguard.measure.stage import AxisState, Diagnosis
+from tailguard.measure.base import AXIS_NAMES, Axis, AxisResult
+from tailguard.measure.stage import Diagnosis
 from tailguard.report.base import Finding, Status
 
 
@@ -58,7 +58,7 @@ def _in_words(diagnosis: Diagnosis, wording: Wording) -> str:
     return f"The batch shows {name} collapse: against gold it has lost {listed}."
 
 
-def axis_finding(axis: AxisState, examples: Sequence[str], wording: Wording) -> Finding:
+def axis_finding(axis: AxisResult, examples: Sequence[str], wording: Wording) -> Finding:
     """The finding on an axis that fired."""
     name = AXIS_NAMES[axis.axis]
     return Finding(

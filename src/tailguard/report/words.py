@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from tailguard.measure.base import AXIS_NAMES
-from tailguard.report.base import AxisResult, Finding, Stage, Status
+from tailguard.measure.base import AXIS_NAMES, AxisResult, Stage
+from tailguard.report.base import Finding, Status
 
 NOTHING = "–"
 

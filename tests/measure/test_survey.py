@@ -57,6 +57,23 @@ def test_cutting_a_corpus_into_files_changes_no_byte(files: list[str], tmp_path:
     assert profile_texts(texts).fingerprint() == one.fingerprint()
 
 
+def test_types_that_earlier_shards_ruled_out_are_skipped_and_no_byte_changes(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(3)
+    texts = [" ".join(f"w{x}" for x in rng.integers(0, 40_000, 1_000)) for _ in range(450)]
+    parts = [
+        str(write(tmp_path / f"{i}.jsonl", [{"text": text} for text in texts[i::3]]))
+        for i in range(3)
+    ]
+    whole = profile_texts(texts)
+    assert whole.grams[3].rate < 0.5  # of three equal parts, each holds more than the sample can
+    for workers in (None, 2):
+        engine = "serial" if workers is None else "local"
+        found = survey(parts, engine=engine, workers=workers).profile
+        assert found.fingerprint() == whole.fingerprint()
+
+
 def test_slices_add_up_to_the_whole(files: list[str]) -> None:
     found = survey(files, engine="serial", by=["source", "month"]).profile
     for name in ("source", "month"):

@@ -8,7 +8,7 @@ Memory is bounded whatever the size of the corpus.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from tailguard.measure.categories import Categories, categories_of
 from tailguard.measure.documents import DocumentSample, fingerprint
 from tailguard.measure.names import NameCollector, Names
 from tailguard.measure.repetition import _repetition
-from tailguard.measure.sample import TypeCounter, TypeSample
+from tailguard.measure.sample import EVERYTHING, TypeCounter, TypeSample
 from tailguard.measure.tokens import Tokens, mix64, tokenize
 
 ORDERS = (1, 2, 3, 4)
@@ -173,9 +173,15 @@ class Profile:
 class ProfileBuilder:
     """Accumulates a profile from a stream of text in bounded memory."""
 
-    def __init__(self, keep_types: int = KEEP_TYPES, keep_documents: int = KEEP_DOCUMENTS) -> None:
+    def __init__(
+        self,
+        keep_types: int = KEEP_TYPES,
+        keep_documents: int = KEEP_DOCUMENTS,
+        below: Sequence[np.uint64] = (EVERYTHING,) * len(ORDERS),
+    ) -> None:
+        """``below``: types with a larger hash are left out, one threshold for each order."""
         self._empty = Profile.empty(keep_types, keep_documents)
-        self._counters = [TypeCounter(keep_types) for _ in ORDERS]
+        self._counters = [TypeCounter(keep_types, tau) for tau in below]
         self._names = NameCollector()
         self._table = self._empty.table
         self._documents = self._empty.documents
@@ -258,14 +264,18 @@ def _per_document(
     return np.stack([columns[name].astype(np.int64) for name in SCALARS], axis=1), share
 
 
-def profile_texts(texts: Iterable[str] | pa.Array, **keep: int) -> Profile:
+def profile_texts(
+    texts: Iterable[str] | pa.Array,
+    keep_types: int = KEEP_TYPES,
+    keep_documents: int = KEEP_DOCUMENTS,
+) -> Profile:
     """Profile texts already in memory.
 
     >>> found = profile_texts(["the cat sat", "the dog sat", ""])
     >>> found.n_documents, found.n_tokens, found.grams[0].totals().sum().item()
     (3, 6, 6)
     """
-    builder = ProfileBuilder(**keep)
+    builder = ProfileBuilder(keep_types, keep_documents)
     array = texts if isinstance(texts, pa.Array) else pa.array(list(texts), pa.large_string())
     for start in range(0, len(array), 4096):
         builder.add(array.slice(start, 4096))

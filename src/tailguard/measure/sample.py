@@ -312,9 +312,9 @@ class TypeCounter:
     Occurrences of a rare type are logged one by one; a frequent type has a row of counts by block.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, tau: np.uint64 = EVERYTHING) -> None:
         self.k = k
-        self.tau = EVERYTHING
+        self.tau = tau
         self._used = np.zeros(3, np.int64)
         self._allocate(np.array([LEAST, LEAST, LEAST >> 6]), 1 << FINEST_BITS)
 

@@ -16,7 +16,8 @@ from tailguard.corpus.base import Shard
 from tailguard.engine import map_merge
 from tailguard.errors import CorpusError, InputError
 from tailguard.measure.categories import as_values
-from tailguard.measure.profile import KEEP_TYPES, Profile, ProfileBuilder
+from tailguard.measure.profile import KEEP_TYPES, ORDERS, Profile, ProfileBuilder
+from tailguard.measure.sample import EVERYTHING
 from tailguard.measure.store import is_profile, load_profile
 
 MOST_SLICES = 64
@@ -43,6 +44,37 @@ class Surveyed:
         return Surveyed(replace(profile, slices=_bounded(profile.slices)), self.quarantine)
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A shard, with the thresholds of the sample of all shards finished before."""
+
+    shard: Shard
+    below: tuple[np.uint64, ...]
+
+    def __repr__(self) -> str:
+        return repr(self.shard)
+
+
+class _Tasks(Sequence[_Task]):
+    """Shards as tasks, made when an engine asks for them.
+
+    A type whose hash lies above the threshold of any part of the corpus is in no sample of the
+    whole. So a later task need not count it: less work, the same profile to the byte.
+    """
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = shards
+        self.below = (EVERYTHING,) * len(ORDERS)
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [_Task(shard, self.below) for shard in self._shards[index]]
+        return _Task(self._shards[index], self.below)
+
+
 def _bounded(slices: Mapping[Key, Profile]) -> dict[Key, Profile]:
     """At most 64 values of a column, the smallest of all seen: so the cut falls where it would
     have fallen had the corpus been one shard."""
@@ -64,11 +96,11 @@ class _SurveyShard:
 
     by: tuple[str, ...]
 
-    def __call__(self, shard: Shard) -> Surveyed:
+    def __call__(self, task: _Task) -> Surveyed:
         quarantine = Quarantine()
-        whole = ProfileBuilder()
+        whole = ProfileBuilder(below=task.below)
         slices = [_Slices(name) for name in dict.fromkeys(self.by)]
-        for batch in shard.batches(quarantine):
+        for batch in task.shard.batches(quarantine):
             columns = _categories(batch)
             for texts, part in _chunks(batch, columns):
                 whole.add(texts, part)
@@ -186,10 +218,17 @@ def survey(
         return Surveyed(load_profile(source), Quarantine())
     corpus = open_corpus(source, columns=columns)
     _require_text(corpus)
+    tasks = _Tasks(corpus.shards)
+
+    def merge(found: Surveyed, more: Surveyed) -> Surveyed:
+        both = found.merge(more)
+        tasks.below = tuple(grams.tau for grams in both.profile.grams)
+        return both
+
     found = map_merge(
         _SurveyShard(tuple(by)),
-        corpus.shards,
-        Surveyed.merge,
+        tasks,
+        merge,
         engine=engine,
         workers=workers,
         label=label,

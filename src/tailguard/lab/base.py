@@ -40,6 +40,13 @@ class WritesStatistics(Protocol):
 
 
 @runtime_checkable
+class ExpectsStatistics(Protocol):
+    """A model that knows what the sufficient statistics of n samples are on average."""
+
+    def expected_statistics(self, n: int) -> Statistics: ...
+
+
+@runtime_checkable
 class FitsStatistics(Protocol):
     """A family that can be fitted on sufficient statistics."""
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from tailguard.errors import InputError
-from tailguard.lab.base import Decodes, Family, FitsStatistics, Model, WritesStatistics
+from tailguard.lab.base import (
+    Decodes,
+    ExpectsStatistics,
+    Family,
+    FitsStatistics,
+    Model,
+    WritesStatistics,
+)
 from tailguard.lab.reality import Corpus, Truth
 from tailguard.mix.base import Block, Real, Regime, TrainingSet
 from tailguard.mix.decoding import PLAIN, Decoding
 from tailguard.mix.registry import REGIMES
 from tailguard.mix.samples import Arrays, Floats, Rows, Samples
+
+PATHS = ("samples", "statistics", "expected")
+"""Draw samples, draw their sufficient statistics, or take these at their expectation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ def recurse(
     as is asked for (then ``n`` is needed). ``regime`` makes every training set; a name stands for
     the regime with its defaults. ``path`` "statistics" steps on sufficient statistics, for models
     that can write them and regimes that need no single samples: the same law, far fewer draws.
+    "expected" takes them at their expectation: what is left without the chance of finite samples.
 
     Yields generation 0, then generations 1 … ``generations``. Same seed, same bytes, however many
     generations follow.
@@ -77,7 +89,9 @@ def recurse(
     keep_seed, *seeds = root.spawn(generations + 1)
     source, size, truth = _reality(real, family, n, path, keep_seed)
 
-    training = rule(source, [], n=size, rng=np.random.default_rng(keep_seed))
+    # A stream of its own: the source draws from that of keep_seed, and spawns its child 0.
+    own = np.random.SeedSequence(keep_seed.entropy, spawn_key=(*keep_seed.spawn_key, 1))
+    training = rule(source, [], n=size, rng=np.random.default_rng(own))
     yield Generation(0, training, truth)
     for index, generation_seed in enumerate(seeds, start=1):
         fit_rng, draw_rng = map(np.random.default_rng, generation_seed.spawn(2))
@@ -99,8 +113,24 @@ def fitted(family: Family[Any], training: TrainingSet, *, rng: np.random.Generat
             replicates = max(len(part) for part in parts if part.ndim == 2)
             parts = [np.broadcast_to(part, (replicates, part.shape[-1])) for part in parts]
         weights = np.concatenate(parts, axis=-1)
+        if "weights" not in inspect.signature(family.fit).parameters:
+            raise InputError(
+                "regime",
+                "a family that can weigh samples",
+                type(family).__name__,
+                "choose a regime without weights",
+            )
         return family.fit(training.data, rng=rng, weights=weights)  # type: ignore[call-arg]
-    assert isinstance(family, FitsStatistics)
+    if not isinstance(family, FitsStatistics):
+        kind = type(family).__name__
+        raise InputError(
+            "path statistics", "a family fitted on statistics", kind, "use path samples"
+        )
+    takes = get_type_hints(family.fit_statistics).get("statistics")
+    if isinstance(takes, type) and not isinstance(blocks[0].samples, takes):
+        got = type(blocks[0].samples).__name__
+        raise InputError("path statistics", takes.__name__, f"{got} of another family's truth",
+                         "use path samples")  # fmt: skip
     parts_ = [
         block.samples if block.weights is None else block.samples.scaled(float(block.weights))  # type: ignore[attr-defined]
         for block in blocks
@@ -150,6 +180,13 @@ def written(
                 "path statistics", "a model with sufficient statistics", kind, "use path samples"
             )
         return model.statistics(n, rng=rng)
+    if path == "expected":
+        if not isinstance(model, ExpectsStatistics):
+            kind = type(model).__name__
+            raise InputError(
+                "path expected", "a model with expected statistics", kind, "use path samples"
+            )
+        return model.expected_statistics(n)
     values = model.sample(n, rng=rng)
     found = len(values) if isinstance(like, Rows) else values.shape[1]
     if found != n:
@@ -161,7 +198,7 @@ def _check(generations: int, n: int | None, path: str) -> None:
     for ok, expected, got in (
         (generations >= 0, "generations at least 0", f"{generations}"),
         (n is None or n >= 1, "n at least 1", f"{n}"),
-        (path in ("samples", "statistics"), "path samples or statistics", f"'{path}'"),
+        (path in PATHS, "path " + ", ".join(PATHS), f"'{path}'"),
     ):
         if not ok:
             raise InputError("recurse", expected, got, f"change {expected.split()[0]}")
@@ -179,8 +216,8 @@ def _reality(
             return written(real, n, path, None, rng=rng)
 
         return Truth(draw, seed=seed), n, real
-    if path == "statistics":
-        raise InputError("path statistics", "a true model", "samples", "use path samples")
+    if path != "samples":
+        raise InputError(f"path {path}", "a true model", "samples", "use path samples")
     if isinstance(real, Sequence | np.ndarray):
         replicated = isinstance(real, np.ndarray) and getattr(family, "replicated", False)
         real = Arrays(np.asarray(real)[None]) if replicated else Rows(real)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import partial
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,36 @@ from tailguard.engine import map_merge
 from tailguard.errors import InputError
 from tailguard.lab.base import Family, FitsStatistics, Model
 from tailguard.lab.families import FAMILIES
-from tailguard.lab.measurements import chosen
-from tailguard.lab.recursion import recurse
-from tailguard.lab.trajectory import Trajectory
-from tailguard.mix.registry import REGIMES
+from tailguard.lab.measurements import Measurement, chosen
+from tailguard.lab.recursion import PATHS as WAYS
+from tailguard.lab.recursion import Generation, recurse
+from tailguard.lab.trajectory import KEPT, Trajectory
+from tailguard.mix.base import Regime
+from tailguard.mix.registry import REGIMES, nearest
+from tailguard.mix.samples import Floats
 
-# Numbers a chunk may hold at once: it bounds memory, and it must not depend on the workers.
+# Measurements taken of any family for which they are defined.
+USUAL = (
+    "var",
+    "log_var",
+    "mean_sq",
+    "tail_mass_lost",
+    "w2_sq",
+    "survivors",
+    "heterozygosity",
+    "unseen_mass",
+    "risk",
+)
+PATHS = ("auto", *WAYS)
+_Shard = tuple[int, np.random.SeedSequence, int]  # replicates, seed, how many to keep in full
+
+# Numbers a chunk may hold at once: of measurements, and of samples (few enough for the processor's
+# cache). They bound memory, and must not depend on the workers, or the seeds would.
 CHUNK = 4_000_000
+SAMPLES = 500_000
+# Chunks are multiples of the first that fits, so that no group of models that read each other is
+# split; the least is also what a trial takes.
+MULTIPLES = (840, 60)
 
 
 @dataclass(frozen=True)
@@ -68,71 +92,197 @@ def simulate(setting: Setting, *, engine: str = "local", workers: int | None = N
 
     Raises InputError for unknown names, settings out of range, or too few samples.
     """
-    family, _ = built(setting)
-    path = _path(setting, family)
-    size = chunk_size(setting, path)
-    count = -(-setting.replicates // size)
-    seeds = np.random.SeedSequence(setting.seed).spawn(count)
-    sizes = [min(size, setting.replicates - i * size) for i in range(count)]
-    work = partial(_chunk, setting=setting, path=path)
-    shards = list(zip(sizes, seeds, strict=True))
+    work, shards = _shards(setting)
     return map_merge(work, shards, Run.merge, engine=engine, workers=workers, label="replicates")
 
 
-def built(setting: Setting) -> tuple[Family[Any], Any]:
-    """Family and regime of a setting, checked."""
-    for name, low in (("n", 1), ("generations", 1), ("replicates", 1)):
-        if getattr(setting, name) < low:
-            got = f"{getattr(setting, name)}"
-            raise InputError("setting", f"{name} at least {low}", got, f"change {name}")
+def simulate_here(setting: Setting) -> Run:
+    """The same run, in this process and without a progress bar: for a cell among many."""
+    work, shards = _shards(setting)
+    return reduce(Run.merge, map(work, shards))
+
+
+def _shards(setting: Setting) -> tuple[Callable[[_Shard], Run], list[_Shard]]:
+    path, size = planned(setting)
+    sizes = [min(size, setting.replicates - at) for at in range(0, setting.replicates, size)]
+    seeds = np.random.SeedSequence(setting.seed).spawn(len(sizes))
+    kept = [max(0, KEPT - i * size) for i in range(len(sizes))]
+    return partial(_chunk, setting=setting, path=path), list(zip(sizes, seeds, kept, strict=True))
+
+
+def built(setting: Setting) -> tuple[Family[Any], Regime]:
+    """Family and regime of a setting, checked: names, numbers, settings, those of the truth."""
+    for name, low in (("n", 2), ("generations", 1), ("replicates", 1), ("seed", 0)):
+        value = getattr(setting, name)
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+            raise InputError(
+                "setting", f"{name}: a whole number from {low}", f"{value!r}", f"change {name}"
+            )
+    if setting.path not in PATHS:
+        raise InputError("setting", "path " + ", ".join(PATHS), f"'{setting.path}'", "change path")
     chosen(setting.measurements)
     family = FAMILIES.make(setting.family, **setting.family_settings)
+    if not getattr(family, "replicated", False):
+        raise InputError(
+            f"family {setting.family}",
+            "a family of many replicates",
+            "one of single models",
+            "run it from Python with tailguard.lab.recursion.recurse",
+        )
+    _check_truth(setting, family)
     return family, REGIMES.make(setting.regime, **setting.regime_settings)
 
 
 def true_model(setting: Setting, family: Family[Any], replicates: int) -> Model[Any]:
     """The truth of a setting in this many replicates."""
+    return _truth_of(setting, family)(replicates, **setting.truth_settings)
+
+
+def _truth_of(setting: Setting, family: Family[Any]) -> Callable[..., Model[Any]]:
     source = family if setting.truth is None else FAMILIES.make(setting.truth)
-    return source.truth(replicates, **setting.truth_settings)  # type: ignore[attr-defined]
+    if not hasattr(source, "truth"):
+        name = setting.truth or setting.family
+        raise InputError(f"family {name}", "a family with a truth", "none", "choose another truth")
+    return source.truth
 
 
-def chunk_size(setting: Setting, path: str) -> int:
-    """Replicates run at once."""
-    each = 1 if path == "statistics" else setting.n
-    return max(1, min(setting.replicates, CHUNK // (each * 8)))
+def _check_truth(setting: Setting, family: Family[Any]) -> None:
+    who = f"truth {setting.truth or setting.family}"
+    defaults = truth_defaults(setting, family)
+    for key, value in setting.truth_settings.items():
+        if key not in defaults:
+            raise InputError(who, "a known setting", f"'{key}'", nearest(key, defaults))
+        number = int | float | np.number
+        if isinstance(defaults[key], int | float) and not isinstance(value, number):
+            raise InputError(who, f"{key} as a number", f"{value!r}", f"change {key}")
+    for key, default in defaults.items():
+        if default is inspect.Parameter.empty and key not in setting.truth_settings:
+            raise InputError(who, f"a value of {key}", "none", f"give {key}")
 
 
-def _path(setting: Setting, family: Family[Any]) -> str:
-    if setting.path != "auto":
-        return setting.path
-    if not isinstance(family, FitsStatistics):
-        return "samples"
-    try:  # two replicates, one step: whatever refuses statistics refuses at once
-        _chunk((2, np.random.SeedSequence(0)), setting=setting, path="statistics", generations=2)
-    except InputError:
-        return "samples"
-    return "statistics"
+def truth_defaults(setting: Setting, family: Family[Any]) -> dict[str, Any]:
+    """Settings that the truth takes, and their defaults."""
+    takes = inspect.signature(_truth_of(setting, family)).parameters.values()
+    return {p.name: p.default for p in takes if p.name != "replicates"}
 
 
-def _chunk(
-    shard: tuple[int, np.random.SeedSequence],
-    *,
-    setting: Setting,
-    path: str,
-    generations: int | None = None,
-) -> Run:
-    replicates, seed = shard
+def planned(setting: Setting) -> tuple[str, int]:
+    """Path of a run and replicates run at once, found by a trial of two generations.
+
+    Raises InputError for whatever is wrong with the setting.
+    """
+    family, _ = built(setting)
+    numbers = (setting.generations + 1) * max(1, len(setting.measurements))
+    paths = [setting.path] if setting.path != "auto" else ["statistics", "samples"]
+    if setting.path == "auto" and not isinstance(family, FitsStatistics):
+        paths = ["samples"]
+    for path in paths:
+        # Whatever refuses statistics refuses at once.
+        each = setting.n if path == "samples" else 1
+        few = _whole(setting, min(MULTIPLES[-1], SAMPLES // each))
+        try:
+            grows, wide = _trial(setting, path, few)
+        except InputError:
+            if path == paths[-1]:
+                raise
+            continue
+        if path == "samples" and grows:
+            wide *= setting.generations + 1
+        return path, _whole(setting, min(CHUNK // numbers, SAMPLES // wide))
+    raise AssertionError(paths)
+
+
+def _whole(setting: Setting, size: int) -> int:
+    """At most ``size`` replicates, in whole groups where so many fit."""
+    for multiple in MULTIPLES:
+        if size >= multiple:
+            size -= size % multiple
+            break
+    return max(1, min(setting.replicates, size))
+
+
+def measurable(setting: Setting, names: Iterable[str] = USUAL) -> tuple[str, ...]:
+    """Those of the measurements ``names`` that are defined for this setting, in their order.
+
+    >>> measurable(Setting(), ("survivors", "var", "heterozygosity"))
+    ('var',)
+    """
+    path, size = planned(replace(setting, measurements=()))
+    few = _whole(setting, min(MULTIPLES[-1], size))
+    able = []
+    for m in chosen(names):
+        try:
+            _trial(replace(setting, measurements=(m.name,)), path, few)
+        except MeasurementError:
+            continue
+        able.append(m.name)
+    return tuple(able)
+
+
+class MeasurementError(InputError):
+    """A measurement is not defined for the models of a setting."""
+
+
+def _trial(setting: Setting, path: str, replicates: int) -> tuple[bool, int]:
+    """Whether training sets or their pools grow over two generations, and how wide they are.
+
+    The width is how many numbers a replicate's model or first training set holds, at least 1.
+    """
     family, rule = built(setting)
     truth = true_model(setting, family, replicates)
-    steps = setting.generations if generations is None else min(generations, setting.generations)
     wanted = chosen(setting.measurements)
-    values = {m.name: np.empty((replicates, steps + 1)) for m in wanted}
+    found: dict[str, list[Floats]] = {m.name: [] for m in wanted}
+    held, wide = [], 1
     for generation in recurse(
-        truth, family, rule, generations=steps, n=setting.n, seed=seed, path=path
+        truth, family, rule, generations=min(2, setting.generations), n=setting.n, seed=0, path=path
+    ):
+        for m in wanted:
+            found[m.name].append(_measured(m, generation, truth, replicates))
+        pool = generation.training.pool
+        held.append(generation.training.n + sum(block.samples.n for block in pool))
+        wide = max(wide, _width(generation.model, replicates))
+        if generation.index == 0:
+            wide = max(wide, _width(generation.data, replicates))
+    for name, values in found.items():
+        if np.isnan(values).all():
+            raise _undefined(name, "nan in all")
+    return held[-1] > held[0], wide
+
+
+def _width(thing: Any, replicates: int) -> int:
+    """Numbers for each replicate in the largest array that a model or training data hold."""
+    parts = [getattr(thing, f.name) for f in fields(thing)] if is_dataclass(thing) else [thing]
+    arrays = [part for part in parts if isinstance(part, np.ndarray) and part.ndim]
+    return max((a.size // replicates for a in arrays if len(a) == replicates), default=1)
+
+
+def _measured(m: Measurement, generation: Generation, truth: Model[Any], replicates: int) -> Floats:
+    try:
+        values = m.fn(generation, truth)
+    except AttributeError as error:  # the model has not what it measures
+        raise _undefined(m.name, " ".join(str(error).split())) from None
+    if np.shape(values) != (replicates,):
+        raise _undefined(m.name, f"shape {np.shape(values)} for {replicates} of them")
+    return values
+
+
+def _undefined(name: str, got: str) -> MeasurementError:
+    expected = "a number in each replicate of this family"
+    return MeasurementError(f"measurement {name}", expected, got, "choose other measurements")
+
+
+def _chunk(shard: _Shard, *, setting: Setting, path: str) -> Run:
+    replicates, seed, kept = shard
+    family, rule = built(setting)
+    truth = true_model(setting, family, replicates)
+    wanted = chosen(setting.measurements)
+    values = {m.name: np.empty((replicates, setting.generations + 1)) for m in wanted}
+    for generation in recurse(
+        truth, family, rule, generations=setting.generations, n=setting.n, seed=seed, path=path
     ):
         for m in wanted:
             values[m.name][:, generation.index] = m.fn(generation, truth)
-    return Run(setting, path, {name: Trajectory.of(v) for name, v in values.items()})
+    return Run(setting, path, {name: Trajectory.of(v, kept) for name, v in values.items()})
 
 
 def as_json(setting: Setting) -> dict[str, Any]:

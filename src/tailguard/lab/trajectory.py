@@ -17,24 +17,29 @@ KEPT = 10_000
 class Trajectory:
     """One measurement over T + 1 generations: moments over all replicates, and some in full.
 
-    ``count``, ``centre``, ``scatter``: shape (T+1,), over replicates where it is finite.
-    ``kept``: shape (at most 10,000, T+1), the first replicates. A monoid under `merge`.
+    ``count``, ``centre``, ``scatter``, ``cubes``: shape (T+1,), number, mean, and sums of squared
+    and cubed deviations over the replicates where it is finite. ``kept``: shape (at most 10,000,
+    T+1), the first replicates. A monoid under `merge`.
     """
 
     count: Ints
     centre: Floats
     scatter: Floats
     kept: Floats
+    cubes: Floats
 
     @classmethod
-    def of(cls, values: Floats) -> Trajectory:
-        """From all values, shape (R, T+1)."""
+    def of(cls, values: Floats, kept: int = KEPT) -> Trajectory:
+        """From all values, shape (R, T+1); the first ``kept`` replicates are kept in full."""
         finite = np.isfinite(values)
         count = finite.sum(axis=0)
         safe = np.where(finite, values, 0.0)
         centre = safe.sum(axis=0) / np.maximum(count, 1)
-        scatter = (np.where(finite, values - centre, 0.0) ** 2).sum(axis=0)
-        return cls(count, centre, scatter, values[:KEPT].copy())
+        apart = np.where(finite, safe - centre, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            square = apart**2
+            scatter, cubes = square.sum(axis=0), (square * apart).sum(axis=0)
+        return cls(count, centre, scatter, values[:kept].copy(), cubes)
 
     def merge(self, other: Trajectory) -> Trajectory:
         """Both together, this one's replicates first."""
@@ -42,8 +47,14 @@ class Trajectory:
         size = np.maximum(count, 1)
         gap = other.centre - self.centre
         centre = self.centre + gap * other.count / size
-        scatter = self.scatter + other.scatter + gap**2 * self.count * other.count / size
-        return Trajectory(count, centre, scatter, np.concatenate([self.kept, other.kept])[:KEPT])
+        with np.errstate(over="ignore", invalid="ignore"):
+            between = gap**2 * self.count * other.count / size
+            scatter = self.scatter + other.scatter + between
+            lean = self.count * other.scatter - other.count * self.scatter
+            shift = gap * (between * (self.count - other.count) + 3 * lean) / size
+            cubes = self.cubes + other.cubes + shift
+        kept = np.concatenate([self.kept, other.kept])[:KEPT]
+        return Trajectory(count, centre, scatter, kept, cubes)
 
     @property
     def mean(self) -> Floats:
@@ -56,6 +67,13 @@ class Trajectory:
         with np.errstate(divide="ignore", invalid="ignore"):
             error: Floats = np.sqrt(self.scatter / (self.count - 1) / self.count)
         return np.where(self.count > 1, error, np.nan)
+
+    @property
+    def skewness(self) -> Floats:
+        """Third standardised moment over replicates; nan where they do not differ."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            skewness: Floats = np.sqrt(self.count) * self.cubes / self.scatter**1.5
+        return np.where(self.scatter > 0, skewness, np.nan)
 
     def quantile(self, q: float) -> Floats:
         """Quantile over the kept replicates, infinities included; nan where one is nan."""

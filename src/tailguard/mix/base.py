@@ -29,6 +29,9 @@ class Block:
         weights = self.weights
         if weights is not None and weights.ndim:
             weights = _pick(weights, rows)
+        if self.depth.ndim == 1 and self.depth.size and (self.depth == self.depth[0]).all():
+            # One depth of all needs no copy for each replicate.
+            return Block(self.samples.take(rows), np.full(rows.shape[-1], self.depth[0]), weights)
         return Block(self.samples.take(rows), _pick(self.depth, rows), weights)
 
 

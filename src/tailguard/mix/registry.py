@@ -67,7 +67,7 @@ class Registry(Generic[T]):
         self._load()
         name = name.replace("_", "-")
         if name not in self._sheets:
-            hint = _nearest(name, self._sheets)
+            hint = nearest(name, self._sheets)
             raise InputError(self.kind, "a known name", f"'{name}'", hint)
         return self._sheets[name]
 
@@ -81,7 +81,7 @@ class Registry(Generic[T]):
         who, known = f"{self.kind} {sheet.name}", sheet.settings
         for key, value in settings.items():
             if key not in known:
-                hint = _nearest(key, known) if known else "leave it out"
+                hint = nearest(key, known) if known else "leave it out"
                 raise InputError(who, "a known setting", f"'{key}'", hint)
             if not _fits(value, known[key]):
                 kind = type(known[key]).__name__
@@ -109,6 +109,7 @@ def _fits(value: Any, default: Any) -> bool:
     return isinstance(value, (int, float) if isinstance(default, float) else type(default))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Advice beside an unknown name: the known one most like it, or all."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean '{close[0]}'?" if close else "choose one of " + ", ".join(known)

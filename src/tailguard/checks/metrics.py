@@ -1,8 +1,4 @@
-"""Public conformance suite: whether what was added keeps the laws of its kind.
-
-``check_metric`` takes a metric's data sheet at its word. To test your own, write
-``check_metric(MINE)``; it says in one sentence which law is broken.
-"""
+"""Whether a metric keeps what its data sheet says."""
 
 from __future__ import annotations
 
@@ -22,8 +18,6 @@ from tailguard.measure.view import View, at_equal_size
 DOCUMENTS = 64
 CHANCE = 3.0
 """Standard errors by which a value may improve when documents are replaced by copies."""
-
-__all__ = ["check_metric"]
 
 
 def check_metric(metric: Metric) -> None:

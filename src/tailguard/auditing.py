@@ -36,6 +36,8 @@ from tailguard.report import explain_rows
 from tailguard.report.base import Finding, Side, SliceResult, Verdict
 from tailguard.report.decide import decide, limit_findings
 from tailguard.report.explain import OF_TEXT, caveats_of, collapse_findings
+from tailguard.report.origin import SECTION as PROVENANCE
+from tailguard.report.origin import provenance_findings
 from tailguard.report.policy import Policy, load_policy
 from tailguard.report.wording import headline_of, todo_of
 
@@ -61,6 +63,7 @@ class Case:
     diagnosis: Diagnosis
     shown: Shown
     lost: tuple[str, ...]
+    provenance: tuple[Finding, ...] = ()
 
 
 Section = Callable[[Case], Iterable[Finding]]
@@ -104,8 +107,18 @@ def overlap_section(case: Case) -> Iterable[Finding]:
         )
 
 
-SECTIONS: list[Section] = [collapse_section, limits_section, overlap_section]
-"""Run in this order for every audit; provenance, prevalence and forecast join here."""
+def provenance_section(case: Case) -> Iterable[Finding]:
+    """What the batch says of its origin, the policy's limits on it, and whether gold is gold."""
+    return case.provenance
+
+
+SECTIONS: list[Section] = [
+    collapse_section,
+    limits_section,
+    overlap_section,
+    provenance_section,
+]
+"""Run in this order for every audit; prevalence and forecast join here."""
 
 
 def audit(
@@ -142,7 +155,8 @@ def audit(
     sides = opened(batch, columns), _opened_gold(gold, columns)
     if any(is_vectors(side) for side in sides):
         work: dict[str, Any] = {"columns": columns, "engine": engine, "workers": workers}
-        return _audit_rows(sides, (_name(batch), _name(gold)), rules, by, quarantine, seed, work)
+        names = _name(batch), _name(gold)
+        return _audit_rows(sides, gold, names, rules, by, quarantine, seed, work)
     source, reference = sides
     trusted = survey(reference, columns=columns, engine=engine, workers=workers, label="gold")
     incoming = survey(
@@ -156,12 +170,16 @@ def audit(
     shown = Shown()
     if isinstance(source, Corpus) and diagnosis.alarms:
         shown = show(source.batches(Quarantine()), wanted(ours, theirs))
-    case = Case(ours, theirs, rules, diagnosis, shown, tuple(lost_words(ours, theirs)))
+    asked = rules.sections.get(PROVENANCE, {})
+    origin = provenance_findings(source, gold, asked, engine=engine, workers=workers)
+    words = tuple(lost_words(ours, theirs))
+    case = Case(ours, theirs, rules, diagnosis, shown, words, tuple(origin))
     return _verdict(case, _name(batch), _name(gold), seed)
 
 
 def _audit_rows(
     sides: tuple[Any, Any],
+    reference: Any,
     names: tuple[str, str],
     policy: Policy,
     by: Sequence[str],
@@ -192,6 +210,10 @@ def _audit_rows(
             near_duplicate_frac=float(copied / max(batch.contents.counts.sum(), 1)),
         ),
         *explain_rows.overlap_findings(batch, gold),
+        *provenance_findings(
+            sides[0], reference, policy.sections.get(PROVENANCE, {}),
+            engine=work["engine"], workers=work["workers"],
+        ),
     )  # fmt: skip
     status, rule = decide(
         diagnosis.stage, alarm=bool(diagnosis.alarms), findings=findings,

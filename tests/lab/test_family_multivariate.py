@@ -29,7 +29,7 @@ def test_scatter_statistics_have_the_law_of_samples(regime: str, n: int) -> None
         "off": lambda m: m.covariance[:, 0, 1],
         "mean": lambda m: m.mean[:, 2],
     }
-    paths_agree(Multivariate(), regime, summaries, n=n, d=3, generations=2, replicates=3_000)
+    paths_agree(Multivariate(), regime, summaries, n=n, d=3, generations=2)
 
 
 @pytest.mark.parametrize("path", ["samples", "statistics"])

@@ -10,6 +10,11 @@ import typer
 
 from tailguard import __version__
 from tailguard.cli import corpus as corpus_commands
+from tailguard.cli import gold as gold_commands
+from tailguard.cli import lab as lab_commands
+from tailguard.cli import lab_ablate, lab_collapse, lab_reproduce, standards
+from tailguard.cli import ledger as ledger_commands
+from tailguard.cli import lineage as lineage_commands
 
 app = typer.Typer(
     name="tailguard",
@@ -22,6 +27,14 @@ app = typer.Typer(
 metrics = typer.Typer(help="What can be measured.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(corpus_commands.app, name="corpus")
 app.add_typer(metrics, name="metrics")
+app.add_typer(gold_commands.app, name="gold")
+standards.add_commands(ledger_commands.app)
+app.add_typer(ledger_commands.app, name="ledger")
+app.add_typer(lineage_commands.app, name="lineage")
+lab_reproduce.add_commands(lab_commands.app)
+lab_ablate.add_commands(lab_commands.app)
+lab_collapse.add_commands(lab_commands.app)
+app.add_typer(lab_commands.app, name="lab")
 
 
 class EngineName(StrEnum):

@@ -1,0 +1,1 @@
+"""Where data comes from, and how to prove it: gold lock, ledger, lineage, standards."""

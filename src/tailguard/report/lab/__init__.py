@@ -1,0 +1,1 @@
+"""The report of the laboratory: runs and sweeps as one HTML page."""

@@ -30,7 +30,7 @@ Made by `python docs/generate_cli.py`; do not edit.
 
 `tailguard --version` prints the version; `--help` works after every command.
 """
-VALUES = {str: "TEXT", int: "NUMBER", Path: "PATH", bool: ""}
+VALUES = {str: "TEXT", int: "NUMBER", float: "NUMBER", Path: "PATH", bool: ""}
 
 
 @dataclass(frozen=True)

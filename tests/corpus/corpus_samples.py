@@ -50,10 +50,10 @@ def warc_record(kind: str, uri: str, body: bytes, content_type: str = "text/plai
     return head.encode() + body + b"\r\n\r\n"
 
 
-def http(content_type: str, body: bytes) -> bytes:
-    """An HTTP response, the block of a WARC response record."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def http(content_type: str, body: bytes, *more: str) -> bytes:
+    """An HTTP response, the block of a WARC response record; ``more`` are further headers."""
+    lines = [f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *more]
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + body
 
 
 RESPONSE = "application/http; msgtype=response"
@@ -62,7 +62,8 @@ RESPONSE = "application/http; msgtype=response"
 @pytest.fixture
 def archive(tmp_path: Path) -> Callable[[str], Path]:
     """A small web archive, plain or compressed member by member."""
-    latin = http("text/plain; charset=latin-1", b"gr\xf6\xdfer")
+    signals = ("X-Robots-Tag: noai", "x-robots-tag: noindex", "TDM-Reservation: 1")
+    latin = http("text/plain; charset=latin-1", b"gr\xf6\xdfer", *signals)
     records = [
         warc_record("warcinfo", "x:0", b"software: none", "application/warc-fields"),
         warc_record("conversion", "http://a.org/1", "größer".encode()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,9 @@ def test_web_archives_give_text_with_address_date_and_digest(
 ) -> None:
     rows, quarantine = read(archive(name))
     assert [row["text"] for row in rows] == ["größer", "größer"]
+    headers = dict(json.loads(rows[1].pop("warc_headers")))
+    assert headers["WARC-Type"] == "response" and headers["WARC-Block-Digest"] == "sha1:ABC"
+    assert rows[0]["http_status"] is None and rows[0]["x_robots_tag"] is None
     assert rows[1] == {
         "text": "größer",
         "id": "urn:uuid:http://b.org/2",
@@ -156,6 +160,12 @@ def test_web_archives_give_text_with_address_date_and_digest(
         "language": None,
         "uri": "http://b.org/2",
         "payload_digest": "sha1:ABC",
+        "refers_to": None,
+        "http_status": "200",
+        "content_type": "text/plain; charset=latin-1",
+        "x_robots_tag": "noai, noindex",
+        "tdm_reservation": "1",
+        "tdm_policy": None,
     }
     assert quarantine.counts == {"not plain text (text/html)": 1, "not utf-8": 1}
 

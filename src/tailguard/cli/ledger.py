@@ -345,14 +345,16 @@ def refer(
 def ids(
     data: Annotated[str, typer.Argument(help="A file, glob or folder.")],
     n: Annotated[int, typer.Option("-n", help="Records to print.", min=1)] = 10,
+    json: Json = False,
 ) -> None:
     """Print the RECORD_IDs of the first records, with their file and row."""
     from itertools import islice
 
     from tailguard.provenance.ledger.register import record_ids
 
-    for file, row, record in islice(record_ids(data), n):
-        print(f"{record}  {file}#{row}")
+    found = list(islice(record_ids(data), n))
+    text = "\n".join(f"{record}  {file}#{row}" for file, row, record in found)
+    _show([{"record": r, "file": f, "row": i} for f, i, r in found], text, json)
 
 
 def _opened(path: Path, key: Any = None) -> Any:

@@ -6,7 +6,9 @@ of another media type is quarantined, since it would first need text extraction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,10 +22,20 @@ from tailguard.corpus.layout import Layout, conform, open_tables
 from tailguard.corpus.quarantine import RAW_BYTES, Quarantine
 from tailguard.errors import CorpusError
 
+HTTP = {
+    "content_type": "content-type",
+    "x_robots_tag": "x-robots-tag",
+    "tdm_reservation": "tdm-reservation",
+    "tdm_policy": "tdm-policy",
+}
+"""Columns that keep headers of the response: several of one name are joined by commas."""
 SCHEMA = pa.schema(
     (name, pa.string())
-    for name in ("text", "id", "source", "captured", "language", "uri", "payload_digest")
-)
+    for name in (
+        "text", "id", "source", "captured", "language", "uri", "payload_digest", "refers_to",
+        "http_status", *HTTP, "warc_headers",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +104,22 @@ def _records(file: File) -> Iterator[Any]:
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     wanted = WarcRecordType.conversion | WarcRecordType.response
-    with file.stream() as stream:
+    with sound(file.path), file.stream() as stream:
         positioned: Any = _Positioned(stream)
         yield from ArchiveIterator(positioned, record_types=wanted, parse_http=False)
+
+
+@contextmanager
+def sound(who: str) -> Iterator[None]:
+    """A panic of the reading library, which is no Exception, becomes one line of error."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise CorpusError(
+            who, "an undamaged archive", str(error)[:200], "fetch or write it again"
+        ) from None
 
 
 def _rows(file: File, quarantine: Quarantine) -> Iterator[tuple[int, dict[str, str | None]]]:
@@ -145,7 +170,16 @@ def _row(record: Any, text: str) -> dict[str, str | None]:
         "language": head.get("WARC-Identified-Content-Language"),
         "uri": uri,
         "payload_digest": digest,
+        "refers_to": (head.get("WARC-Refers-To") or "").strip("<>") or None,
+        "warc_headers": json.dumps(list(head.items())),
     }
+    if record.is_http:
+        told: dict[str, list[str]] = {}
+        for name, value in record.http_headers.items():
+            told.setdefault(name.lower(), []).append(value)
+        row |= {column: ", ".join(told[name]) for column, name in HTTP.items() if name in told}
+        status = record.http_headers.status_code
+        row["http_status"] = None if status is None else str(status)
     return {k: None if v is None else v.encode("utf-8", "replace").decode() for k, v in row.items()}
 
 

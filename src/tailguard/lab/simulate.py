@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import partial, reduce
@@ -252,8 +253,8 @@ def _trial(setting: Setting, path: str, replicates: int) -> tuple[bool, int]:
 def _width(thing: Any, replicates: int) -> int:
     """Numbers for each replicate in the largest array that a model or training data hold."""
     parts = [getattr(thing, f.name) for f in fields(thing)] if is_dataclass(thing) else [thing]
-    arrays = [part for part in parts if isinstance(part, np.ndarray) and part.ndim]
-    return max((a.size // replicates for a in arrays if len(a) == replicates), default=1)
+    shapes = [getattr(part, "shape", ()) for part in parts]
+    return max((math.prod(s) // replicates for s in shapes if s[:1] == (replicates,)), default=1)
 
 
 def _measured(m: Measurement, generation: Generation, truth: Model[Any], replicates: int) -> Floats:

@@ -158,7 +158,7 @@ class GaussianModel:
         """Shape (R, n)."""
         return normals(self.mean, self.var, n, rng=rng)
 
-    def unseen(self, n: int, *, rng: np.random.Generator) -> Normals:
+    def unstored(self, n: int, *, rng: np.random.Generator) -> Normals:
         """The same draws as `sample`, made when they are looked at; a fit needs only moments."""
         return Normals(self.mean, self.var, n, rng=rng)
 

@@ -108,7 +108,7 @@ class Folder:
             self._flush()
             for name in sorted(self._unsynced):
                 with suppress(FileNotFoundError):  # of a former try, and removed since
-                    _sync_folder(self.path / name)
+                    sync_folder(self.path / name)
         except OSError as error:
             raise self._refused(".", error) from None
         finally:
@@ -143,7 +143,7 @@ class Folder:
             finally:
                 os.close(handle)
             os.replace(temporary, target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             raise self._refused(name, error) from None
         finally:
@@ -174,7 +174,7 @@ class Folder:
             finally:
                 os.close(handle)
             os.replace(temporary, self.path / name)
-            _sync_folder((self.path / name).parent)
+            sync_folder((self.path / name).parent)
             self.sync()
         except OSError as error:
             raise self._refused(name, error) from None
@@ -321,7 +321,8 @@ def _write_all(handle: int, data: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         os.fsync(handle)

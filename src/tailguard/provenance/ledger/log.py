@@ -20,7 +20,7 @@ from tailguard.provenance.base import ProvenanceError
 from tailguard.provenance.envelope import canonical_json, parse_canonical
 from tailguard.provenance.keys import PublicKey, SecretKey, parse_vkey
 from tailguard.provenance.ledger.base import TILE_WIDTH, Entry, LedgerBroken, LedgerError
-from tailguard.provenance.ledger.files import Folder
+from tailguard.provenance.ledger.files import Folder, sync_folder
 from tailguard.provenance.ledger.notes import (
     LONGEST_NOTE_BYTES,
     Checkpoint,
@@ -81,9 +81,12 @@ class Ledger:
 
         Raises :class:`LedgerError` where there is something already.
         """
-        place = Path(path)
+        place = Path(path).absolute()
         try:
+            made = [p for p in (place, *place.parents) if not p.exists()]
             place.mkdir(parents=True, exist_ok=True)
+            for folder in made:
+                sync_folder(folder.parent)
             there = {n for n in os.listdir(place) if not n.endswith(".tmp")}
         except (OSError, ValueError) as error:
             reason = str(getattr(error, "strerror", None) or "a name that no folder has").lower()
@@ -91,7 +94,7 @@ class Ledger:
         if not there <= _MAYBE_LEFT:
             got = "a ledger" if CONFIG in there else "other files"
             raise LedgerError(str(path), "a new or empty folder", got, "choose another place")
-        ledger = cls(Folder(place), key.public)
+        ledger = cls(Folder(path), key.public)
         with ledger.folder.lock():
             ledger.folder.sweep()
             empty = sign_checkpoint(Checkpoint(key.public.name, 0, merkle.EMPTY_ROOT), key)

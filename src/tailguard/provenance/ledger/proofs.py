@@ -112,8 +112,8 @@ class Prover:
         inventory = self._inventory()
         told, key = inventory.statement["predicate"], key_of(name)
         try:
-            with KeyMap(self._path(bytes.fromhex(told["map"]["root"]))) as stored:
-                found = stored.prove(key)
+            root = bytes.fromhex(told["map"]["root"])
+            found = _proved(self._path(root), root, key)
         except LedgerError:
             found = prove_items(stock_of(self.ledger, told["size"]).items, key)
         if found.value(key) is not None:

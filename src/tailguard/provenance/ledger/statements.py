@@ -78,6 +78,17 @@ def _root(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 64 and _HEX.fullmatch(value) is not None
 
 
+def _rooted(*counts: str) -> _Test:
+    def test(value: Any) -> bool:
+        return (
+            _mapping(value)
+            and _root(value.get("root"))
+            and all(_count(value.get(name)) for name in counts)
+        )
+
+    return test
+
+
 REQUIRED: dict[str, dict[str, tuple[_Test, str]]] = {
     "data-registered": {"origin": (_origin, "an origin with a kind")},
     "model-trained": {"plan": (_named, "a name, or a name and a digest")},
@@ -87,8 +98,8 @@ REQUIRED: dict[str, dict[str, tuple[_Test, str]]] = {
     "verdict": {"status": (lambda v: v in STATUSES, f"one of {', '.join(STATUSES)}")},
     "inventory": {
         "size": (_count, "a number"),
-        "map": (_mapping, "a root and a number of keys"),
-        "record_maps": (_mapping, "a root and numbers"),
+        "map": (_rooted("keys"), "a root and a number of keys"),
+        "record_maps": (_rooted("count", "without"), "a root and numbers"),
     },
     "log-reference": {"key": (_text, "a public key"), "checkpoint": (_text, "a signed note")},
 }

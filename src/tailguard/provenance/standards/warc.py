@@ -14,7 +14,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +24,7 @@ import pyarrow as pa
 
 from tailguard.corpus.atomic import replacing
 from tailguard.corpus.files import File, find, readable
-from tailguard.errors import CorpusError
+from tailguard.corpus.warc import sound
 from tailguard.provenance.lineage.columns import flat
 from tailguard.provenance.standards import opt_out
 from tailguard.provenance.standards.base import StandardError
@@ -112,7 +111,7 @@ def crawl_records(file: File, *, limit: int = BODY_BYTES) -> Iterator[CrawlRecor
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     every = WarcRecordType.any_type
-    with readable(file.path), file.stream() as stream, _sound(file.path):
+    with readable(file.path), file.stream() as stream, sound(file.path):
         positioned: Any = _Positioned(stream)
         for record in ArchiveIterator(positioned, record_types=every, parse_http=False):
             headers = _pairs(record.headers)
@@ -139,19 +138,6 @@ class _Positioned:
 
     def tell(self) -> int:
         return self._at
-
-
-@contextmanager
-def _sound(who: str) -> Iterator[None]:
-    """A panic of the reading library, which is no Exception, becomes one line of error."""
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise CorpusError(
-            who, "an undamaged archive", str(error)[:200], "fetch or write it again"
-        ) from None
 
 
 def signals_in(archives: str | list[str]) -> Signals:

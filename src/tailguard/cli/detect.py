@@ -1,0 +1,100 @@
+"""``tailguard detect``: fit, calibrate and use detectors of synthetic text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    help="Detect synthetic text with guaranteed false-positive rates.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Human = Annotated[str, typer.Argument(help="Human texts: a file, glob or folder.")]
+Synthetic = Annotated[str, typer.Argument(help="Synthetic texts: a file, glob or folder.")]
+Sources = Annotated[list[str], typer.Argument(help="Files, globs, folders, or builtin:NAME.")]
+Text = Annotated[Optional[str], typer.Option("--text-column", help="Column with the text.")]  # noqa: UP045
+Words = Annotated[int, typer.Option(help="Words looked at in each text; 0 for all.", min=0)]
+Side = Annotated[str, typer.Option(help="Which end they are taken from: last or first.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Rate = Annotated[float, typer.Option(help="False-positive rate that is promised.")]
+Confidence = Annotated[float, typer.Option(help="Chance over calibrations that it holds.")]
+
+
+@app.command()
+def fit(
+    human: Human,
+    synthetic: Synthetic,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Detector file to write.")],
+    words: Words = 100,
+    side: Side = "last",
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Fit a detector on human and synthetic texts, and write it with its leak probe."""
+    from tailguard.cli.detecting import run_fit
+    from tailguard.cli.outputs import check_output
+
+    check_output(output, [human, synthetic])
+    run_fit(human, synthetic, output, (words, side), text_column, as_json=json)
+
+
+@app.command()
+def calibrate(
+    detector: Annotated[Path, typer.Argument(help="Detector file; it is updated.")],
+    human: Annotated[list[str], typer.Option("--human", help="Human texts not fitted on.")],
+    max_fpr: Rate = 0.01,
+    confidence: Confidence = 0.95,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="Write another file instead.")  # noqa: UP045
+    ] = None,
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Find operating points with P(false-positive rate > max-fpr) <= 1 - confidence."""
+    from tailguard.cli.detecting import run_calibrate
+    from tailguard.cli.outputs import check_output
+
+    check_output(output or detector, human)
+    run_calibrate(detector, human, (max_fpr, confidence), output, text_column, as_json=json)
+
+
+@app.command()
+def score(
+    sources: Sources,
+    detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    max_fpr: Rate = 0.01,
+    confidence: Confidence = 0.95,
+    fdr: Annotated[
+        Optional[float], typer.Option(help="Decide by Benjamini-Hochberg at this rate instead.")  # noqa: UP045
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the drift gate's samples.", min=0)] = 0,
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Score records: score, conformal p, decision (synthetic, human-like, abstain), evidence."""
+    from tailguard.cli.detecting import run_score
+    from tailguard.cli.outputs import check_output
+
+    check_output(output, [*sources, str(detector)])
+    limits = (max_fpr, confidence, fdr)
+    run_score(sources, detector, output, limits, seed, text_column, as_json=json)
+
+
+@app.command()
+def leaks(
+    human: Human,
+    synthetic: Synthetic,
+    words: Words = 0,
+    side: Side = "last",
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Tell whether newline count, length or endings give the label away."""
+    from tailguard.cli.detecting import run_leaks
+
+    run_leaks(human, synthetic, (words, side), text_column, as_json=json)

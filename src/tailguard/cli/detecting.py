@@ -1,0 +1,169 @@
+"""What ``tailguard detect`` does with files, and how it shows what it found."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tailguard.cli.records import open_sources
+from tailguard.corpus import Corpus, Quarantine, write_corpus
+from tailguard.detect.calibration import Target
+from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.leaks import Leak, leak_probe
+from tailguard.detect.scoring import Scorer, calibrate_detector, fit_detector
+from tailguard.detect.store import load_detector, save_detector
+from tailguard.engine.progress import progress
+from tailguard.errors import InputError
+
+_LEAK_DOCUMENTS = 20_000
+
+
+def run_fit(
+    human: str, synthetic: str, output: Path, window: tuple[int, str], column: str | None, *,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Fit, write, and report counts and the leak probe."""
+    corpora = [open_sources([name], column) for name in (human, synthetic)]
+    saved, left = fit_detector(*corpora, window=_window(window))
+    save_detector(saved, output)
+    found = {"output": str(output), "fitted": saved.counts, "left_out": left}
+    _print(found | {"leaks": [_leak(leak) for leak in saved.leaks]}, as_json)
+    if not as_json:
+        print(f"fitted on {saved.counts['human']:,} human and {saved.counts['synthetic']:,} "
+              f"synthetic texts ({saved.detector.window.label}); written to {output}")  # fmt: skip
+        for name, reasons in left.items():
+            _left_out(name, reasons)
+        _show_leaks(saved.leaks, "in the texts as the detector sees them")
+
+
+def run_calibrate(
+    path: Path, human: list[str], limits: tuple[float, float], output: Path | None,
+    column: str | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Calibrate, write, and report every cell's operating point."""
+    target = Target(*limits)
+    saved, left = calibrate_detector(load_detector(path), open_sources(human, column), target)
+    save_detector(saved, output or path)
+    assert saved.calibration is not None
+    rows = saved.calibration.table(target)
+    names = ("level", "name", "humans", "threshold", "missing")
+    cells = [dict(zip(names, row, strict=True)) for row in rows]
+    _print({"max_fpr": target.max_fpr, "confidence": target.confidence, "left_out": left,
+            "cells": cells}, as_json)  # fmt: skip
+    if not as_json:
+        print(f"P(false-positive rate > {target.max_fpr:g}) <= {1 - target.confidence:.3g} in each "
+              "cell, for documents like the calibration humans")  # fmt: skip
+        for level, name, n, limit, short in rows:
+            point = f"threshold {limit:.4g}" if not short else f"{short:,} humans missing"
+            print(f"  {level:16} {name:40} {n:8,}  {point}")
+        _left_out("human", left)
+
+
+def run_score(
+    sources: list[str], path: Path, output: Path, limits: tuple[float, float, float | None],
+    seed: int, column: str | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Score records into ``output`` and report decisions and drift by slice."""
+    scorer = Scorer(load_detector(path), Target(limits[0], limits[1]), limits[2])
+    corpus = open_sources(sources, column)
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    scorer.look(corpus, rng=rng)
+    bad = Quarantine()
+    with progress("scoring", corpus.n_bytes, in_bytes=True) as advance:
+        written = write_corpus(_advancing(scorer, corpus, bad, advance), output)
+    drifts = {
+        name or "": {"state": d.state, "n": d.n, "excess": d.excess, "p": d.p}
+        for name, d in scorer.drifts.items()
+    }
+    _print({"output": str(output), "records": written, "decisions": scorer.counts,
+            "drift": drifts, "quarantined": bad.total}, as_json)  # fmt: skip
+    if not as_json:
+        told = ", ".join(f"{n:,} {name}" for name, n in scorer.counts.items())
+        print(f"{written:,} records written to {output}: {told}")
+        for name, drift in scorer.drifts.items():
+            print(f"  {name or 'all records'}: {drift.line}")
+        if bad.total:
+            print(bad)
+    elif bad.total:
+        print(f"tailguard: {bad}", file=sys.stderr)
+
+
+def run_leaks(
+    human: str, synthetic: str, window: tuple[int, str], column: str | None, *, as_json: bool
+) -> None:
+    """Probe the texts as they are and as a detector would see them."""
+    raw = [_some_texts(open_sources([name], column)) for name in (human, synthetic)]
+    before = leak_probe(*raw)
+    after = leak_probe(*(canonical(texts, _window(window)) for texts in raw))
+    found = {"raw": [_leak(x) for x in before], "canonical": [_leak(x) for x in after]}
+    _print(found, as_json)
+    if not as_json:
+        _show_leaks(before, "in the texts as they are")
+        _show_leaks(after, f"after canonicalisation ({_window(window).label})")
+
+
+def _window(window: tuple[int, str]) -> Window:
+    words, side = window
+    if side == "last":
+        return Window(words, "last")
+    if side == "first":
+        return Window(words, "first")
+    raise InputError("--side", "last or first", repr(side), "name the side")
+
+
+def _advancing(scorer: Scorer, corpus: Corpus, bad: Quarantine, advance: Any) -> Iterator[Any]:
+    for batch in scorer.batches(corpus, bad):
+        advance(batch.nbytes)
+        yield batch
+
+
+def _some_texts(corpus: Corpus) -> pa.Array:
+    parts: list[pa.Array] = []
+    left = _LEAK_DOCUMENTS
+    for batch in corpus.batches():
+        if "text" not in batch.schema.names:
+            raise InputError(corpus.name, "texts", "records of another kind", "pass texts")
+        parts.append(batch.column("text").slice(0, left).cast(pa.large_string()))
+        left -= len(parts[-1])
+        if left <= 0:
+            break
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.large_string())
+
+
+def _leak(leak: Leak) -> dict[str, Any]:
+    return {"probe": leak.probe, "auroc": leak.auroc, "lo": leak.lo, "hi": leak.hi,
+            "leaks": leak.leaks}  # fmt: skip
+
+
+def _show_leaks(leaks: Sequence[Leak], where: str) -> None:
+    print(f"leak probe, {where} (AUROC; .5 says nothing):")
+    for leak in leaks:
+        mark = "  LEAKS" if leak.leaks else ""
+        print(f"  {leak.probe:24} {leak.auroc:.3f}  [{leak.lo:.3f}, {leak.hi:.3f}]{mark}")
+
+
+def _left_out(name: str, reasons: dict[str, int]) -> None:
+    told = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items() if n)
+    if told:
+        print(f"left out of the {name} texts: {told}")
+
+
+def _print(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_plain(found)))
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no nan: null stands for it."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -119,6 +119,14 @@ def audit(
     created_column: Created = None,
     vector_column: Vector = None,
     quarantine: Quarantine = None,
+    ledger: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Ledger to enter the verdict into, signed with --key."),
+    ] = None,
+    key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File of the ledger's secret key."),
+    ] = None,
     engine: Engine = EngineName.local,
     workers: Workers = None,
     seed: Seed = 0,
@@ -126,7 +134,7 @@ def audit(
 ) -> int:
     """Is this batch safe to train on? Exit code: 0 yes, 1 no, 2 bad input, 3 too little data."""
     from tailguard.auditing import audit as run
-    from tailguard.cli.outputs import check_output
+    from tailguard.cli.outputs import check_output, entering
     from tailguard.cli.show import show_verdict
     from tailguard.report.render import check_report_path, to_json, write_report
 
@@ -134,6 +142,7 @@ def audit(
         check_report_path(path)
         check_output(path, [*batch, gold])
     check_output(quarantine, [*batch, gold])
+    enter = entering(ledger, key)
     verdict = run(
         one_or_many(batch),
         gold,
@@ -147,6 +156,7 @@ def audit(
     )
     for path in output or []:
         write_report(verdict, path)
+    enter(verdict)
     if json:
         print(to_json(verdict))
     else:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailguard.errors import InputError
+
+if TYPE_CHECKING:
+    from tailguard.report.base import Verdict
 
 
 def check_output(path: Path | None, inputs: Iterable[str] = ()) -> None:
@@ -41,3 +46,25 @@ def _files(inputs: Iterable[str]) -> Iterable[str]:
             yield name
         else:
             yield from (match for match in glob.glob(name, recursive=True))
+
+
+def entering(ledger: Path | None, key: Path | None) -> Callable[[Verdict], None]:
+    """What enters a verdict into a ledger; found out before the audit whether it can."""
+    if ledger is None:
+        if key is not None:
+            raise InputError("--key", "a ledger beside it", "none", "add --ledger FOLDER")
+        return lambda verdict: None
+    if key is None:
+        raise InputError("--ledger", "a key to sign the entry", "none", "add --key FILE")
+    from tailguard.provenance.keys import load
+    from tailguard.provenance.ledger.log import Ledger
+    from tailguard.report.entry import enter_verdict
+
+    Ledger.open(ledger)
+    secret = load(key)
+
+    def enter(verdict: Verdict) -> None:
+        number = enter_verdict(verdict, ledger, secret)
+        print(f"ledger: entry {number}", file=sys.stderr)
+
+    return enter

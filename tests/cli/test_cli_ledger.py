@@ -50,6 +50,7 @@ def refuse(capsys: Capture, *arguments: str, code: int = 2) -> str:
 def first_id(capsys: Capture, data: str) -> str:
     record, _, where = run(capsys, "ids", data, "-n", "1").strip().partition("  ")
     assert len(record) == 64 and where == f"{data}#0"
+    assert told(capsys, "ids", data, "-n", "1") == [{"record": record, "file": data, "row": 0}]
     return record
 
 

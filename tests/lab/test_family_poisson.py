@@ -66,7 +66,8 @@ def test_probabilities_and_quantiles_are_those_of_scipy() -> None:
     same = stats.poisson(model.mean[:, None])
     assert np.allclose(np.exp(model.log_prob(x)), same.pmf(x))
     assert np.allclose(model.cdf(x[None].repeat(3, 0)), same.cdf(x))
-    assert model.quantile(0.975).tolist() == same.ppf(0.975)[:, 0].tolist()
+    for q in (1e-4, 0.025, 0.5, np.exp(-0.5), 0.975, 1 - 1e-4):
+        assert model.quantile(q).tolist() == same.ppf(q)[:, 0].tolist()
 
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(0.5, 7), (1.0, 3), (3.0, None)])

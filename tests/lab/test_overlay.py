@@ -99,8 +99,9 @@ def test_true_laws_are_flagged_no_more_often_than_stated(unbiased: bool, size: i
 
 def test_quantiles_of_a_true_band_are_flagged_no_more_often_than_stated() -> None:
     flags = []
-    for run in parts(run_of(), 200):
+    for run in parts(run_of(), 50):
         flags += [o.flagged for o in overlays(run, laws=[exact_band(1.0)], alpha=0.1)]
+    assert len(flags) == 200
     assert sum(flags) <= stats.binom.ppf(0.999, len(flags), 0.1)
 
 
@@ -193,6 +194,20 @@ def test_halls_statistic_has_the_tails_that_the_plain_one_lacks() -> None:
     better = float((hall(gap / error, skewness, size) < -limit).mean())
     assert plain > 3 * level
     assert better < 2 * level
+
+
+def test_a_bound_that_is_met_exactly_is_flagged_no_more_often_than_stated() -> None:
+    # Each column stands for a generation; the plain t statistic would flag twice as many.
+    size, columns, each = 450, 16_000, 0.004
+    values = np.random.default_rng(2).exponential(size=(size, columns))
+    setting = replace(SETTING, generations=columns - 1, replicates=size, measurements=("var",))
+    run = StoredRun(setting, "samples", {"var": _summary(values)})
+    one = law(lambda *, t, n: np.ones(len(t)), kind="bound", note="from below")
+    found = only(run, one, alpha=each * columns)
+    checked = found.checked.size
+    assert checked > columns / 2
+    flags = only(run, one, alpha=each * checked).outside.size
+    assert flags <= stats.binom.ppf(0.999, checked, each), flags / checked
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,13 @@ def test_one_value_makes_no_diagram_and_names_make_rows() -> None:
     assert phase.y == Axis("regime", ("fixed-real", "fresh-real"))
 
 
+def test_a_setting_of_which_more_is_not_safer_gets_no_line() -> None:
+    axes = (("generations", (2, 3)), ("seed", (0, 1)))
+    found = phases(fake(Sweep(BASE, axes), lambda c: c.generations), parse_target("var<2.5"))
+    assert [phase.edges for phase in found] == [(), ()]
+    assert found[0].values.tolist() == [[2.0, 3.0]]
+
+
 def test_cells_that_are_missing_leave_holes() -> None:
     stored = fake(Sweep(BASE, (SHARES, SIZES)), lost)
     holed = StoredSweep(stored.sweep, (None, *stored.runs[1:]))

@@ -54,9 +54,10 @@ def test_a_slip_in_a_target_gets_one_line(text: str) -> None:
         parse_target(text)
 
 
-def test_theory_gives_the_least_n_that_the_formula_gives() -> None:
-    answer = ask(Setting(generations=10), "var>90%")
-    formula = math.ceil(1 / (1 - 0.9**0.1))  # (1 - 1/n)^10 > 0.9
+@pytest.mark.parametrize("kept", [0.7, 0.9, 0.99, 0.9999])
+def test_theory_gives_the_least_n_that_the_formula_gives(kept: float) -> None:
+    answer = ask(Setting(generations=10), f"var>{kept}")
+    formula = math.ceil(1 / (1 - kept**0.1))  # (1 - 1/n)^10 > kept
     assert (answer.parameter, answer.value, answer.method) == ("n", formula, "theory")
     assert answer.lo == answer.hi == answer.value and answer.level == 1.0
     assert answer.law is not None and answer.law.name == "replace: variance"

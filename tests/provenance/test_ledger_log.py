@@ -12,7 +12,7 @@ import pytest
 from ledger_cases import KEY, OTHER, WITNESS, entry, filled
 
 from tailguard.provenance import merkle
-from tailguard.provenance.ledger import files, statements
+from tailguard.provenance.ledger import files, log, statements
 from tailguard.provenance.ledger.base import LONGEST_ENTRY_BYTES, LedgerBroken, LedgerError
 from tailguard.provenance.ledger.log import Ledger
 from tailguard.provenance.ledger.statements import statement
@@ -33,6 +33,15 @@ def test_entries_are_read_back_in_the_order_of_their_numbers(tmp_path: Path) -> 
     for number in (-1, 3):
         with pytest.raises(LedgerError, match="an entry below 3"):
             opened.entry(number)
+
+
+def test_the_folders_made_for_a_ledger_are_durable_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(log, "sync_folder", lambda path: synced.append(path))
+    Ledger.init(tmp_path / "a/b/log", KEY)
+    assert synced == [tmp_path / "a/b", tmp_path / "a", tmp_path]
 
 
 def test_a_ledger_is_made_only_where_there_is_nothing(tmp_path: Path) -> None:

@@ -135,6 +135,20 @@ def test_each_kind_is_refused_without_its_fields(kind: str) -> None:
         statement(kind, [("a", {"sha256": "00" * 32})], {})
 
 
+@pytest.mark.parametrize(("field", "value"), [
+    ("map", {}), ("map", {"root": "00" * 32}), ("map", {"root": "x", "keys": 1}), ("size", -1),
+    ("record_maps", {"root": "00" * 32, "count": 1}), ("record_maps", []), ("size", True),
+    ("record_maps", {"root": "00" * 32, "count": 1, "without": "1"}),
+])  # fmt: skip
+def test_an_inventory_without_its_roots_and_numbers_is_refused(field: str, value: Any) -> None:
+    sound = {"size": 1, "map": {"root": "00" * 32, "keys": 1},
+             "record_maps": {"root": "00" * 32, "count": 1, "without": 0}}  # fmt: skip
+    subject = [("log", {"sha256": "00" * 32})]
+    statement("inventory", subject, sound)
+    with pytest.raises(LedgerError, match=f"as '{field}'"):
+        statement("inventory", subject, {**sound, field: value})
+
+
 @pytest.mark.parametrize("origin", [
     {}, {"kind": "robot"}, "human", None, {"kind": "human", "generation": -1},
     {"kind": "human", "generation": "0"}, {"kind": "human", "generation": True},

@@ -254,6 +254,20 @@ def test_an_unfinished_sweep_says_what_is_missing() -> None:
         study_of_sweep("sweep", StoredSweep(SWEEP, (None,) * 8))
 
 
+def test_where_more_is_not_safer_the_cells_themselves_are_parted() -> None:
+    axes = (("generations", (2, 6)), ("seed", (0,)), ("truth.var", (1.0, 4.0)))
+    sweep = Sweep(replace(SWEEP.base, n=8), axes, "var>0.9")
+    runs = StoredSweep(sweep, tuple(run_cell(cell) for cell in sweep.cells()))
+    study = study_of_sweep("cells", runs)
+    (phase,) = study.phases
+    met = int((phase.values > 0.9).sum())
+    assert not phase.edges and 0 < met < 4
+    assert headline(study) == f"The variance of the model is above 0.9 in {met} of 4 cells."
+    figure = phase_figure(phase, 0)
+    assert figure.legend[0].text == "between cells with and without var > 0.9"
+    assert "The numbers" in to_html(study) and edge_rows(phase) == []
+
+
 def test_one_axis_is_drawn_as_a_line_and_names_as_rows() -> None:
     base = replace(SWEEP.base, n=20)
     single = Sweep(base, SWEEP.axes[:1], "var>0.9")
@@ -267,7 +281,7 @@ def test_one_axis_is_drawn_as_a_line_and_names_as_rows() -> None:
     assert "fresh-real" in phase_figure(first, 0).svg
 
 
-HOSTILE = "<script>alert(1)</script>$x_1$&\"'\x00\u202e"
+HOSTILE = "<script>alert(1)</script>$\\frac{x_1$&\"'\x00\u202e"
 
 
 def hostile_run() -> StoredRun:

@@ -47,8 +47,9 @@ def normals(mean: Floats, var: Floats, n: int, *, rng: np.random.Generator) -> F
 class Normals(NDArrayOperatorsMixin):
     """n draws from each of R normals, which stands for an array (R, n) until somebody looks at it.
 
-    Its `moments` are those of the array, to the bit, but the draws are then never stored: that
-    takes half the time, and no memory. Everything else makes the array, once.
+    Its `moments` are those of the array, to the bit, but the draws are then never stored, which
+    takes no memory, and less time where the array would not fit the cache. Everything else makes
+    the array, once.
 
     >>> x = Normals(np.zeros(2), np.ones(2), 3, rng=np.random.default_rng(0))
     >>> x.shape, bool((moments(x)[0] == moments(x + 0.0)[0]).all())

@@ -52,7 +52,8 @@ class Phase:
     """A measurement at one generation over two axes; ``values`` has shape (len(y), len(x)).
 
     ``y`` is None where only one axis has several values; then there is one row. ``held``: values
-    of the other axes. ``edges``: one a row, where there is a target and ``x`` is numeric.
+    of the other axes. ``edges``: one a row, where there is a target and ``x`` is a real share, a
+    number of samples or the like, of which more is safer.
     ``theory``: the same from an exact law, None where there is none.
     """
 
@@ -133,7 +134,8 @@ def _phase(
     statistic = "median" if heavy_tailed and not exact else "mean"
     values = np.array([[_cell(run, name, statistic, generation) for run in r] for r in part.runs])
     edges: tuple[Edge, ...] = ()
-    if target is not None and part.x.numeric:
+    # Of other settings, more is not known to be safer.
+    if target is not None and part.x.key.rpartition(".")[2] in PARAMETERS:
         edges = tuple(_edge(np.array(part.x.values, float), row, target) for row in values)
     return Phase(
         name, statistic, generation, part.x, part.y, part.held, values, target, edges, theory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +106,8 @@ def fitted(family: Family[Any], training: TrainingSet, *, rng: np.random.Generat
     blocks = training.blocks
     if isinstance(blocks[0].samples, (Arrays, Rows)):
         if all(block.weights is None for block in blocks):
-            return family.fit(training.data, rng=rng)
+            lazy = getattr(family, "takes_unstored", False)
+            return family.fit(training.samples.values if lazy else training.data, rng=rng)
         parts = [_weights(block) for block in blocks]
         depth = max(part.ndim for part in parts)
         if depth == 2:
@@ -126,11 +127,6 @@ def fitted(family: Family[Any], training: TrainingSet, *, rng: np.random.Generat
         raise InputError(
             "path statistics", "a family fitted on statistics", kind, "use path samples"
         )
-    takes = get_type_hints(family.fit_statistics).get("statistics")
-    if isinstance(takes, type) and not isinstance(blocks[0].samples, takes):
-        got = type(blocks[0].samples).__name__
-        raise InputError("path statistics", takes.__name__, f"{got} of another family's truth",
-                         "use path samples")  # fmt: skip
     parts_ = [
         block.samples if block.weights is None else block.samples.scaled(float(block.weights))  # type: ignore[attr-defined]
         for block in blocks
@@ -187,7 +183,7 @@ def written(
                 "path expected", "a model with expected statistics", kind, "use path samples"
             )
         return model.expected_statistics(n)
-    values = model.sample(n, rng=rng)
+    values = getattr(model, "unstored", model.sample)(n, rng=rng)
     found = len(values) if isinstance(like, Rows) else values.shape[1]
     if found != n:
         raise InputError(type(model).__name__, f"{n} samples", f"{found}", "mend its sample()")

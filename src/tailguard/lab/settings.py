@@ -168,7 +168,8 @@ def setting_from(who: str, data: bytes | Mapping[str, Any]) -> Setting:
         check(type(found[name]) is int and low <= found[name] <= high, name)
     for name in ("family", "regime", "path"):
         check(isinstance(found[name], str) and 0 < len(found[name]) <= MAX_NAME, name)
-    check(found["truth"] is None or isinstance(found["truth"], str), "truth")
+    truth = found["truth"]
+    check(truth is None or (isinstance(truth, str) and len(truth) <= MAX_NAME), "truth")
     names = found["measurements"]
     check(isinstance(names, list | tuple) and 0 < len(names) <= 1000, "measurements")
     check(all(isinstance(m, str) and 0 < len(m) <= MAX_NAME for m in names), "measurements")

@@ -18,6 +18,7 @@ from tailguard.lab.families import FAMILIES
 from tailguard.lab.measurements import Measurement, chosen
 from tailguard.lab.recursion import PATHS as WAYS
 from tailguard.lab.recursion import Generation, recurse
+from tailguard.lab.spread import spread
 from tailguard.lab.trajectory import KEPT, Trajectory
 from tailguard.mix.base import Regime
 from tailguard.mix.registry import REGIMES, nearest
@@ -38,9 +39,9 @@ USUAL = (
 PATHS = ("auto", *WAYS)
 _Shard = tuple[int, np.random.SeedSequence, int]  # replicates, seed, how many to keep in full
 
-# Numbers a chunk may hold at once: of measurements, and of samples (few enough for the processor's
-# cache). They bound memory, and must not depend on the workers, or the seeds would.
-CHUNK = 4_000_000
+# Replicates run at once, and samples that they may hold (few enough for the processor's cache).
+# They bound memory, and must not depend on the workers, or the seeds would.
+CHUNK = 40_000
 SAMPLES = 500_000
 # Chunks are multiples of the first that fits, so that no group of models that read each other is
 # split; the least is also what a trial takes.
@@ -173,7 +174,6 @@ def planned(setting: Setting) -> tuple[str, int]:
     Raises InputError for whatever is wrong with the setting.
     """
     family, _ = built(setting)
-    numbers = (setting.generations + 1) * max(1, len(setting.measurements))
     paths = [setting.path] if setting.path != "auto" else ["statistics", "samples"]
     if setting.path == "auto" and not isinstance(family, FitsStatistics):
         paths = ["samples"]
@@ -189,7 +189,7 @@ def planned(setting: Setting) -> tuple[str, int]:
             continue
         if path == "samples" and grows:
             wide *= setting.generations + 1
-        return path, _whole(setting, min(CHUNK // numbers, SAMPLES // wide))
+        return path, _whole(setting, min(CHUNK, SAMPLES // wide))
     raise AssertionError(paths)
 
 
@@ -277,13 +277,17 @@ def _chunk(shard: _Shard, *, setting: Setting, path: str) -> Run:
     family, rule = built(setting)
     truth = true_model(setting, family, replicates)
     wanted = chosen(setting.measurements)
-    values = {m.name: np.empty((replicates, setting.generations + 1)) for m in wanted}
+    spreads: dict[str, list[Any]] = {m.name: [] for m in wanted}
+    full: dict[str, list[Floats]] = {m.name: [] for m in wanted}
     for generation in recurse(
         truth, family, rule, generations=setting.generations, n=setting.n, seed=seed, path=path
     ):
         for m in wanted:
-            values[m.name][:, generation.index] = m.fn(generation, truth)
-    return Run(setting, path, {name: Trajectory.of(v, kept) for name, v in values.items()})
+            values = m.fn(generation, truth)
+            spreads[m.name].append(spread(values))
+            full[m.name].append(np.array(values[:kept], np.float64))
+    gathered = {m.name: Trajectory.gathered(spreads[m.name], full[m.name]) for m in wanted}
+    return Run(setting, path, gathered)
 
 
 def as_json(setting: Setting) -> dict[str, Any]:

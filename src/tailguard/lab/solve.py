@@ -193,7 +193,9 @@ def from_theory(where: Candidates, target: Target, laws: Iterable[Law]) -> Answe
     if None in found.values():
         return None
     falls = any(found[a] and not found[b] for a, b in pairwise(grid))
-    note = "not monotone: smaller values may do, all larger ones do" if falls else ""
+    notes = ["not monotone: smaller values may do, all larger ones do"] if falls else []
+    if chosen([target.measurement])[0].heavy_tailed:
+        notes.append("few replicates carry this mean; for the typical one ask for the median")
     bad = [index for index in grid if not found[index]]
     low = bad[-1] if bad else where.first - 1
     high = next((index for index in grid if index > low), where.last + 1)
@@ -217,7 +219,7 @@ def from_theory(where: Candidates, target: Target, laws: Iterable[Law]) -> Answe
         generation=where.setting.generations,
         largest=where.value(where.last),
         law=used[0],
-        note=note,
+        note="; ".join(notes),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 
+from tailguard.lab.spread import spread
 from tailguard.mix.samples import Floats, Ints
 
 # Quantiles come from the first replicates only, so that memory does not grow with their number.
@@ -31,15 +33,15 @@ class Trajectory:
     @classmethod
     def of(cls, values: Floats, kept: int = KEPT) -> Trajectory:
         """From all values, shape (R, T+1); the first ``kept`` replicates are kept in full."""
-        finite = np.isfinite(values)
-        count = finite.sum(axis=0)
-        safe = np.where(finite, values, 0.0)
-        centre = safe.sum(axis=0) / np.maximum(count, 1)
-        apart = np.where(finite, safe - centre, 0.0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            square = apart**2
-            scatter, cubes = square.sum(axis=0), (square * apart).sum(axis=0)
-        return cls(count, centre, scatter, values[:kept].copy(), cubes)
+        return cls.gathered([spread(column) for column in values.T], list(values[:kept].T))
+
+    @classmethod
+    def gathered(
+        cls, spreads: Sequence[tuple[int, float, float, float]], kept: Sequence[Floats]
+    ) -> Trajectory:
+        """From the `spread` of every generation, and the replicates of it that are kept in full."""
+        count, centre, scatter, cubes = (np.array(row) for row in zip(*spreads, strict=True))
+        return cls(count.astype(np.int64), centre, scatter, np.stack(kept, axis=1), cubes)
 
     def merge(self, other: Trajectory) -> Trajectory:
         """Both together, this one's replicates first."""

@@ -74,7 +74,9 @@ class TrainingSet:
     @property
     def data(self) -> Any:
         """What a family is fitted on: a list, an array (n, ...) or (R, n, ...), or statistics."""
-        return self.samples.values
+        values = self.samples.values
+        # Draws may be kept as a promise of an array; nobody outside has to know.
+        return np.asarray(values) if hasattr(values, "__array__") else values
 
     def merged(self) -> TrainingSet:
         """The same with one block; joins cost time only once. Weights must be absent."""

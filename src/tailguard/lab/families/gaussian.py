@@ -91,6 +91,7 @@ class Gaussian:
 
     unbiased: bool = False
     replicated = True
+    takes_unstored = True
 
     def fit(
         self,

@@ -84,6 +84,11 @@ class Linear:
         self, statistics: NormalEquations, *, rng: np.random.Generator
     ) -> LinearModel:
         """The same from X'X and X'y."""
+        if not isinstance(statistics, NormalEquations):
+            got = type(statistics).__name__
+            raise InputError(
+                "linear", "NormalEquations", f"{got} of another truth", "use path samples"
+            )
         gram, moment = statistics.gram, statistics.moment
         d = gram.shape[-1]
         if self.ridge > 0:

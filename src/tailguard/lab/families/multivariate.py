@@ -101,6 +101,11 @@ class Multivariate:
         self, statistics: ScatterStatistics, *, rng: np.random.Generator
     ) -> MultivariateModel:
         """The same from sufficient statistics."""
+        if not isinstance(statistics, ScatterStatistics):
+            got = type(statistics).__name__
+            raise InputError(
+                "multivariate", "ScatterStatistics", f"{got} of another truth", "use path samples"
+            )
         return self._model(statistics.n, statistics.mean, statistics.scatter / statistics.total)
 
     def truth(self, replicates: int, *, d: int = 2, var: float = 1.0) -> MultivariateModel:

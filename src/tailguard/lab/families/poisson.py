@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, pdtr, xlogy
-from scipy.stats import poisson
+from scipy.special import gammaln, pdtr, pdtrik, xlogy
 
 from tailguard.errors import InputError
 from tailguard.lab.families import FAMILIES
@@ -106,7 +105,11 @@ class PoissonModel:
 
     def quantile(self, q: float) -> Floats:
         """The least count with P(X ≤ x) ≥ q, shape (R,)."""
-        return np.asarray(poisson.ppf(q, self.mean), dtype=np.float64)
+        rate = np.maximum(self.mean, 1e-300)
+        above = np.ceil(pdtrik(q, rate))
+        below = np.maximum(above - 1.0, 0.0)  # where the inverse was a little too high
+        found: Floats = np.where(pdtr(below, rate) >= q, below, above)
+        return np.where(self.mean > 0, found, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

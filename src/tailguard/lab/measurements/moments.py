@@ -73,4 +73,5 @@ def sample_var(generation: Generation, truth: Any) -> Floats:
     samples = generation.training.samples
     if not isinstance(samples, Arrays) or samples.values.ndim != 2:
         return undefined(generation, truth)
-    return samples.values.var(axis=1)
+    spread: Floats = np.asarray(samples.values, np.float64).var(axis=1)
+    return spread

@@ -22,7 +22,7 @@ def _of_neighbours(generation: Generation, truth: Any, name: str) -> Floats:
     found = np.full(len(truth.mean), np.nan)
     if not isinstance(samples, Arrays) or samples.values.dtype.kind != "f":
         return found
-    made = samples.values[:MOST_REPLICATES, -MOST_SAMPLES:]
+    made = np.asarray(samples.values)[:MOST_REPLICATES, -MOST_SAMPLES:]
     real = truth.sample(made.shape[1], rng=np.random.default_rng(0))[:MOST_REPLICATES]
     for replicate, (theirs, ours) in enumerate(zip(real, made, strict=True)):
         if np.isfinite(ours).all() and len(ours) > 5:

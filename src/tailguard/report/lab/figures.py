@@ -26,7 +26,7 @@ from tailguard.report.lab.wording import (
     sheet_of,
     statistic_of,
 )
-from tailguard.report.svg import COLOURS, FONT_SIZE, canvas, svg
+from tailguard.report.svg import COLOURS, FONT_SIZE, canvas, slot, svg
 from tailguard.report.words import number
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 460.0, 290.0
 MAX_POINTS = 200
 MAX_LINES = 6
+MAX_BANDS = 3  # lines with a band; more would hide each other
 DECADES = 1.3  # a positive quantity that spans more is drawn on a logarithmic axis
 LINES = ("batch", "gold", "green", "purple", "ink", "soft")
 DASHED, DOTTED = (0, (5, 3)), (0, (1.5, 2.5))
@@ -56,7 +57,7 @@ class Figure(Chart):
     legend: tuple[Key, ...] = ()
 
 
-def trajectory(case: Case, name: str) -> Figure:
+def trajectory(case: Case, name: str, index: int = 0) -> Figure:
     """One measurement of one run: median or mean, bands of replicates, and every law."""
     summary = case.run.summaries[name]
     found = [overlay for overlay in case.overlays if overlay.law.quantity == name]
@@ -79,15 +80,15 @@ def trajectory(case: Case, name: str) -> Figure:
         legend += _draw_law(plot, overlay, at)
     legend += _flags(plot, summary, found)
     _scale(plot)
-    _finish(plot, unit_of(name))
+    _finish(plot)
     sheet = sheet_of(name)
     text = _alt(name, middle, found)
     return Figure(
-        name=f"trajectory-{name}",
+        name=f"trajectory-{index}",
         title=sentence(noun(name)).rstrip("."),
         caption=f"{sheet.meaning if sheet else name} {_tail_words(name, found)}".strip(),
         alt=text,
-        svg=svg(figure, f"trajectory-{name}", text),
+        svg=svg(figure, f"trajectory-{index}", text, [unit_of(name)]),
         columns=("generation", "mean", "standard error", "5%", "median", "95%",
                  *(overlay.law.name for overlay in found)),
         rows=_rows(summary, found, at),
@@ -95,7 +96,7 @@ def trajectory(case: Case, name: str) -> Figure:
     )  # fmt: skip
 
 
-def comparison(cases: Sequence[Case], name: str, about: str = "") -> Figure:
+def comparison(cases: Sequence[Case], name: str, index: int = 0, about: str = "") -> Figure:
     """One measurement of several runs: a line each, with an exact law dashed in its colour."""
     figure, plot = canvas(WIDTH, HEIGHT, left=62, top=12, bottom=48)
     legend, drawn = [], False
@@ -107,6 +108,9 @@ def comparison(cases: Sequence[Case], name: str, about: str = "") -> Figure:
         at = thinned(len(summary.mean))
         middle = _finite(summary.mean if use == "mean" else summary.median)[at]
         plot.plot(at, middle, color=COLOURS[colour], linewidth=2)
+        if len(shown) <= MAX_BANDS:
+            low, high = (_finite(summary.quantile(q)[at]) for q in (0.05, 0.95))
+            plot.fill_between(at, low, high, color=COLOURS[colour], alpha=0.1, linewidth=0)
         legend.append(Key("line", colour, case.label))
         rows += [
             (case.label, number(int(t)), number(float(v))) for t, v in zip(at, middle, strict=True)
@@ -117,19 +121,21 @@ def comparison(cases: Sequence[Case], name: str, about: str = "") -> Figure:
                 plot.plot(at, _finite(overlay.value[at]), color=COLOURS[colour], linestyle=DASHED,
                           linewidth=1.3)  # fmt: skip
                 drawn = True
+    if len(shown) <= MAX_BANDS:
+        legend.append(Key("band", "soft", "5–95% of replicates, in the colour of their run"))
     if drawn:
         legend.append(Key("dash", "soft", "theory of the mean, in the colour of its run"))
     _scale(plot)
-    _finish(plot, unit_of(name))
+    _finish(plot)
     alt = f"{sentence(noun(name))} {len(shown)} runs."
     sheet = sheet_of(name)
     return Figure(
-        name=f"comparison-{name}",
+        name=f"comparison-{index}",
         title=sentence(noun(name)).rstrip("."),
         caption=f"{sheet.meaning if sheet else name} The {use} over replicates"
         f"{', ' + about if about else ''}.",
         alt=alt,
-        svg=svg(figure, f"comparison-{name}", alt),
+        svg=svg(figure, f"comparison-{index}", alt, [unit_of(name)]),
         columns=("run", "generation", use),
         rows=tuple(rows),
         legend=tuple(legend),
@@ -227,10 +233,11 @@ def _scale(plot: Axes) -> None:
     plot.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
 
 
-def _finish(plot: Axes, what: str) -> None:
+def _finish(plot: Axes) -> None:
     plot.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
     plot.set_xlabel("generation", color=COLOURS["soft"], size=FONT_SIZE, labelpad=6)
-    plot.set_ylabel(what, color=COLOURS["soft"], size=FONT_SIZE, labelpad=6)
+    # A slot, for what comes from a saved run must not be read as mathematics.
+    plot.set_ylabel(slot(0), color=COLOURS["soft"], size=FONT_SIZE, labelpad=6)
 
 
 def _tail_words(name: str, found: Sequence[Overlay]) -> str:

@@ -19,7 +19,7 @@ from tailguard.lab.simulate import Setting
 from tailguard.mix.registry import REGIMES, Registry
 from tailguard.report import words
 from tailguard.report.lab import wording
-from tailguard.report.lab.figures import MAX_LINES, Figure, comparison, trajectory
+from tailguard.report.lab.figures import MAX_BANDS, MAX_LINES, Figure, comparison, trajectory
 from tailguard.report.lab.phase_figures import edge_rows, phase_figure
 from tailguard.report.lab.study import Case, Study, flattened
 
@@ -78,11 +78,11 @@ def _figures(study: Study) -> list[Figure]:
     first = study.cases[0].run
     names = [name for name in first.setting.measurements if _drawable(first.summaries[name])]
     if len(study.cases) == 1:
-        return [trajectory(study.cases[0], name) for name in names[:MOST_FIGURES]]
+        return [trajectory(study.cases[0], m, i) for i, m in enumerate(names[:MOST_FIGURES])]
     shown, about = _examples(study)
     return [
-        comparison([case for case in shown if name in case.run.summaries], name, about)
-        for name in names[:MOST_FIGURES]
+        comparison([case for case in shown if name in case.run.summaries], name, i, about)
+        for i, name in enumerate(names[:MOST_FIGURES])
     ]
 
 
@@ -103,7 +103,7 @@ def _examples(study: Study) -> tuple[list[Case], str]:
         fixed[phase.y.key] = phase.y.values[len(phase.y.values) // 2]
     asked = [f"{key} = {value}" for key, value in fixed.items()]
     along = [case for case in cases if all(part in case.label.split(", ") for part in asked)]
-    step = -(-len(along) // MAX_LINES)
+    step = -(-len(along) // MAX_BANDS)
     return (along[::step] or cases[:MAX_LINES]), " and ".join(asked)
 
 

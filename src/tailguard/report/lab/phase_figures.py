@@ -56,6 +56,8 @@ def phase_figure(phase: Phase, index: int) -> Figure:
 
 def edge_rows(phase: Phase) -> list[tuple[str, str, str]]:
     """A table of the line of the target: the row, from where it is safe, and theory's answer."""
+    if not phase.edges:
+        return []
     values = phase.y.values if phase.y else ("",)
     return [
         (value_words(value), edge_words(edge), answer_words(answer))
@@ -88,14 +90,16 @@ def _alt(phase: Phase) -> str:
     span = (
         f" from {number(float(known.min()))} to {number(float(known.max()))}" if known.size else ""
     )
-    rows = [f"{row}: {edge}" for row, edge, _ in edge_rows(phase)] if phase.edges else []
+    rows = [f"{row}: {edge}" for row, edge, _ in edge_rows(phase)]
     text = f"{_title(phase)}{span}."
     return text + (f" Target met from {'; '.join(rows)}." if rows else "")
 
 
 def _legend(phase: Phase) -> tuple[Key, ...]:
-    if phase.target is None or not phase.edges:
+    if phase.target is None:
         return ()
+    if not phase.edges:
+        return (Key("line", "ink", f"between cells with and without {phase.target}"),)
     legend = [Key("line", "ink", f"{phase.target}: interpolated between cells")]
     if any(answer is not None for answer in phase.theory):
         law = next(answer.law for answer in phase.theory if answer is not None)
@@ -172,6 +176,8 @@ def _ticks(plot: Axes, x: Axis, y: Axis, labels: list[str]) -> None:
 def _edges(plot: Axes, phase: Phase) -> None:
     """The line of the target through the rows, and theory's."""
     if not phase.edges:
+        if phase.target is not None:
+            _borders(plot, phase.target.met(phase.values), np.isfinite(phase.values))
         return
     at = np.array(phase.x.values, float)
     found = np.array([edge.value for edge in phase.edges])
@@ -183,6 +189,17 @@ def _edges(plot: Axes, phase: Phase) -> None:
     laws = [_law_edge(answer) for answer in phase.theory]
     if any(answer is not None for answer in phase.theory):
         _stair(plot, _place(at, np.array(laws)), (0, (4, 2.5)))
+
+
+def _borders(plot: Axes, met: Any, known: Any) -> None:
+    """Lines between neighbouring cells of which one meets the target and the other does not."""
+    beside = (met[:, :-1] != met[:, 1:]) & known[:, :-1] & known[:, 1:]
+    above = (met[:-1] != met[1:]) & known[:-1] & known[1:]
+    pieces = [((j + 0.5, j + 0.5), (i - 0.5, i + 0.5)) for i, j in np.argwhere(beside)]
+    pieces += [((j - 0.5, j + 0.5), (i + 0.5, i + 0.5)) for i, j in np.argwhere(above)]
+    for colour, width in ((DARK, 5.0), (LIGHT, 2.4)):
+        for x_ends, y_ends in pieces:
+            plot.plot(x_ends, y_ends, color=colour, linewidth=width, solid_capstyle="projecting")
 
 
 def _law_edge(answer: Answer | None) -> float:

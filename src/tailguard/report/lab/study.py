@@ -18,7 +18,7 @@ from tailguard.lab.sweep import StoredSweep, is_sweep, load_sweep
 from tailguard.lab.sweep_file import Sweep
 from tailguard.lab.target import Target, parse_target
 
-MOST_RUNS = 2_000  # on one page
+MOST_RUNS = 20_000  # on one page
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,8 @@ def sentence(text: str) -> str:
 def headline(study: Study) -> str:
     """The page in one sentence."""
     if study.phases and study.phases[0].target is not None:
-        return _of_phase(study.phases[0], study.phases[0].target)
+        phase, target = study.phases[0], study.phases[0].target
+        return _of_phase(phase, target) if phase.edges else _of_cells(phase, target)
     first = study.cases[0]
     name = first.run.setting.measurements[0]
     if len(study.cases) == 1:
@@ -158,6 +159,14 @@ def _of_phase(phase: Phase, target: Target) -> str:
     if none and phase.y:
         text += f"; with a {named(phase.y.key)} of {', '.join(none)} none that was tried does"
     return sentence(text)
+
+
+def _of_cells(phase: Phase, target: Target) -> str:
+    known = np.isfinite(phase.values)
+    met = int(target.met(phase.values[known]).sum())
+    side = "below" if target.side == "<" else "above"
+    what = f"the {noun(target.measurement)} is {side} {number(target.value)}"
+    return sentence(f"{what} in {met} of {int(known.sum())} cells")
 
 
 def _least(phase: Phase, row: int) -> float:

@@ -1,0 +1,1 @@
+"""Detectors of synthetic records, their operating points, prevalence, and watermarks."""

@@ -49,6 +49,15 @@ def test_ties_only_lower_the_false_positive_rate() -> None:
     assert (human > limit).mean() == 0.0
 
 
+def test_a_score_equal_to_the_humans_counts_as_theirs() -> None:
+    human = np.repeat([0.0, 1.0], [900, 100])
+    assert conformal_p(np.array([1.0, 1.1]), human).tolist() == [101 / 1001, 1 / 1001]
+    pool = Calibration(human, np.full(1_000, 100), np.full(1_000, -1), ())
+    found = pool.decide(np.array([1.0, 1.1]), np.full(2, 100), [None, None], Target(0.05))
+    assert found.thresholds.tolist() == [1.0, 1.0]
+    assert found.decisions[0] != "synthetic" and found.decisions[1] == "synthetic"
+
+
 def test_refusal_counts_the_missing_humans() -> None:
     for rate, needed in ((0.05, 59), (0.01, 299), (0.001, 2995)):
         target = Target(rate, 0.95)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tailguard.errors import InputError
 from tailguard.lab.settings import canonical, identifier, setting_from, setting_json
-from tailguard.lab.simulate import Run, Setting, planned, simulate
+from tailguard.lab.simulate import CHUNK, SAMPLES, Run, Setting, planned, simulate
 from tailguard.lab.store import (
     FORMAT,
     MANIFEST,
@@ -310,13 +310,13 @@ def test_moments_of_parts_merge_to_those_of_the_whole(seed: int, cut: int) -> No
 def test_chunks_bound_what_a_run_holds_and_keep_groups_whole() -> None:
     path, size = planned(Setting(generations=500, replicates=10**6))
     assert path == "statistics" and size % 840 == 0
-    assert size * 501 * 3 <= 4_000_000
+    assert size <= CHUNK
     path, size = planned(replace(SETTING, n=1000, path="samples", replicates=10**6))
-    assert path == "samples" and size * 1000 <= 500_000
+    assert path == "samples" and size * 1000 <= SAMPLES
     path, grown = planned(
         Setting(regime="accumulate", n=1000, generations=9, path="samples", replicates=10**6)
     )
-    assert grown * 1000 * 10 <= 500_000
+    assert grown * 1000 * 10 <= SAMPLES
 
 
 def test_chunks_are_drawn_independently_of_each_other() -> None:

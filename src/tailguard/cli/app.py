@@ -15,6 +15,7 @@ from tailguard.cli import lab as lab_commands
 from tailguard.cli import lab_ablate, lab_collapse, lab_reproduce, standards
 from tailguard.cli import ledger as ledger_commands
 from tailguard.cli import lineage as lineage_commands
+from tailguard.cli import watermark as watermark_commands
 
 app = typer.Typer(
     name="tailguard",
@@ -31,6 +32,7 @@ app.add_typer(gold_commands.app, name="gold")
 standards.add_commands(ledger_commands.app)
 app.add_typer(ledger_commands.app, name="ledger")
 app.add_typer(lineage_commands.app, name="lineage")
+app.add_typer(watermark_commands.app, name="watermark")
 lab_reproduce.add_commands(lab_commands.app)
 lab_ablate.add_commands(lab_commands.app)
 lab_collapse.add_commands(lab_commands.app)

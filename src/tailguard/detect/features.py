@@ -120,13 +120,14 @@ def _score(
         out[d] = total if n_words else np.nan
 
 
-def _arguments(texts: Texts) -> tuple[Any, Ints, Hashes, Ints, Ints]:
+def _arguments(texts: Texts, bits: int) -> tuple[Any, Ints, Hashes, Ints, Ints]:
     array = as_array(texts)
     data, offsets = buffers(array)
     tokens = tokenize(array)
     longest = int(np.max(np.diff(offsets), initial=0))
     # A byte begins at most one token and one character, and each of these ends two grams.
-    return data, offsets, tokens.hashes, tokens.offsets, np.empty(4 * longest + 1, np.int64)
+    touched = np.empty(min(4 * longest, 2 << bits) + 1, np.int64)
+    return data, offsets, tokens.hashes, tokens.offsets, touched
 
 
 def counts_matrix(texts: Texts, bits: int = BITS) -> sp.csr_array:
@@ -142,7 +143,7 @@ def counts_matrix(texts: Texts, bits: int = BITS) -> sp.csr_array:
         raise DetectorError("bits", "4 to 24", str(bits), "use 18")
     if not len(texts):
         return sp.csr_array((0, 2 << bits))
-    data, offsets, words, at, touched = _arguments(texts)
+    data, offsets, words, at, touched = _arguments(texts, bits)
     indptr = _widths(data, offsets, words, at, bits, touched)
     small = indptr[-1] < 2**31  # 64-bit indices only where 32 bits are too few
     indices = np.empty(indptr[-1], np.int32 if small else np.int64)
@@ -171,7 +172,7 @@ def linear_scores(texts: Texts, bits: int, idf: Floats, weights: Floats, bias: f
     """
     out = np.empty(len(texts))
     if len(out):
-        data, offsets, words, at, touched = _arguments(texts)
+        data, offsets, words, at, touched = _arguments(texts, bits)
         # Side by side, because a bucket is a place in memory that is rarely in a cache.
         table = np.column_stack([idf * weights, idf * idf])
         _score(data, offsets, words, at, bits, touched, LOG, table, bias, out)

@@ -104,12 +104,12 @@ def score_prevalence(
         raise DetectorError("synthetic scores", "one generator at least", "none", "add some")
     made = np.concatenate(list(synthetic.values()))
     edges = _edges(human, made)
-    counts = _bootstrap(incoming, groups, edges, rng)
-    humans = _bootstrap(human, own, edges, rng)
+    counts = _bootstrap(incoming, groups, edges, rng=rng)
+    humans = _bootstrap(human, own, edges, rng=rng)
     parts = [made, *synthetic.values()] if len(synthetic) > 1 else [made]
     runs, fits = [], []
     for part in parts:
-        laws = _bootstrap(part, np.arange(len(part)), edges, rng)
+        laws = _bootstrap(part, np.arange(len(part)), edges, rng=rng)
         shares = mixture_share(counts, _law(humans), _law(laws))
         runs.append(shares)
         fits.append(_fit(counts, humans, laws, shares))
@@ -138,7 +138,7 @@ def _edges(human: Floats, made: Floats) -> Floats:
     return np.unique(both[::2])
 
 
-def _bootstrap(values: Floats, groups: Ints, edges: Floats, rng: np.random.Generator) -> Floats:
+def _bootstrap(values: Floats, groups: Ints, edges: Floats, *, rng: np.random.Generator) -> Floats:
     """Counts per bin, shape (1 + rounds, K): the data first, then resamples of whole groups."""
     where = np.searchsorted(edges, values, "right")
     k = len(edges) + 1

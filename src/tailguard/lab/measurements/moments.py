@@ -53,9 +53,8 @@ def rank(generation: Generation, truth: Any) -> Floats:
 @measurement("wide", unit="share of replicates", worse="lower", cite="Suresh et al. 2024")
 def wide(generation: Generation, truth: Any) -> Floats:
     """1 where the standard deviation is above a tenth of the true one, else 0."""
-    return (
-        var(generation, truth) > 0.01 * np.asarray(truth.var).reshape(len(truth.mean), -1)[:, 0]
-    ) * 1.0
+    least = 0.01 * np.asarray(truth.var).reshape(len(truth.mean), -1)[:, 0]
+    return np.asarray(var(generation, truth) > least, np.float64)
 
 
 @measurement("risk", unit="squared response units", cite="Gerstgrasser et al. 2024")

@@ -246,8 +246,8 @@ def test_the_commands_of_the_page_do_what_it_says(
         "--key",
         "other.key",
     )
+    record = first_id(capsys, "web.jsonl")
     for line in lines:
-        record = first_id(capsys, "web.jsonl")
         if "--witness" in line:
             run(capsys, "prove", record, "-o", "proof.json")
         words = (

@@ -115,6 +115,26 @@ def test_commands_refuse_bad_input_in_one_line(folder: Path, tmp_path: Path) -> 
     }  # fmt: skip
 
 
+def test_prevalence_covers_the_share_or_refuses_by_source(folder: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    held = write_jsonl(tmp_path / "held.jsonl", texts("machine", 150, rng))
+    mixed = [*texts("human", 210, rng), *texts("machine", 90, rng)]
+    far, few = texts("foreign", 120, rng), texts("human", 40, rng)
+    names = ["news"] * 300 + ["court"] * 120 + ["few"] * 40
+    new = write_jsonl(tmp_path / "new.jsonl", [*mixed, *far, *few], source=names)
+    told = ("prevalence", new, "-d", str(folder / "full.detector"), "--synthetic", held)
+    rows = {row["source"]: row for row in json.loads(run(*told, "--json"))["slices"]}
+    assert rows["news"]["status"] == "ok" and rows["news"]["lo"] <= 0.3 <= rows["news"]["hi"]
+    assert rows["court"]["status"] == rows["few"]["status"] == "refused"
+    assert rows["court"]["share"] is None and "recalibrate" in rows["court"]["note"]
+    assert "at least 100" in rows["few"]["note"]
+    assert "court: refused" in run(*told)
+    with pytest.raises(
+        InputError, match=r"at least 100 synthetic texts not fitted on, got 0|texts"
+    ):
+        run(*told[:-1], str(folder / "machine.jsonl"))
+
+
 def test_leaks_are_shown_before_and_after_canonicalisation(folder: Path, tmp_path: Path) -> None:
     values = texts("human", 60, np.random.default_rng(5))
     human = write_jsonl(tmp_path / "h.jsonl", [v.replace(" ", "\n", 9) for v in values])

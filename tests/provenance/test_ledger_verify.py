@@ -167,7 +167,7 @@ def test_every_change_to_entries_tiles_and_head_is_seen(tmp_path: Path) -> None:
     assert len(files) == 9  # older partial tiles are among them
     for number, path in enumerate(files):
         good = path.read_bytes()
-        for bad in changes(good, 40, seed=number):
+        for bad in changes(good, 30, seed=number):
             path.write_bytes(bad)
             assert seen(ledger, tmp_path / "log"), (path, len(bad), len(good))
         path.write_bytes(good)

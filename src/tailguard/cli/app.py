@@ -10,6 +10,7 @@ import typer
 
 from tailguard import __version__
 from tailguard.cli import corpus as corpus_commands
+from tailguard.cli import detect as detect_commands
 from tailguard.cli import gold as gold_commands
 from tailguard.cli import lab as lab_commands
 from tailguard.cli import lab_ablate, lab_collapse, lab_reproduce, standards
@@ -32,6 +33,7 @@ app.add_typer(gold_commands.app, name="gold")
 standards.add_commands(ledger_commands.app)
 app.add_typer(ledger_commands.app, name="ledger")
 app.add_typer(lineage_commands.app, name="lineage")
+app.add_typer(detect_commands.app, name="detect")
 app.add_typer(watermark_commands.app, name="watermark")
 lab_reproduce.add_commands(lab_commands.app)
 lab_ablate.add_commands(lab_commands.app)

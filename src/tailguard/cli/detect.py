@@ -86,6 +86,23 @@ def score(
 
 
 @app.command()
+def prevalence(
+    sources: Sources,
+    detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
+    synthetic: Annotated[
+        list[str], typer.Option("--synthetic", help="Synthetic texts not fitted on; one per maker.")
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.", min=0)] = 0,
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Estimate the synthetic share of every source, with an interval, or refuse."""
+    from tailguard.cli.detecting import run_prevalence
+
+    run_prevalence(sources, detector, synthetic, seed, text_column, as_json=json)
+
+
+@app.command()
 def leaks(
     human: Human,
     synthetic: Synthetic,

@@ -78,7 +78,7 @@ def gather_texts(corpus: Corpus, window: Window, known: Hashes | None = None) ->
     sources: list[str | None] = []
     bad = Quarantine()
     for batch in corpus.batches(bad):
-        found, names = canonical(_texts(batch, corpus.name), window), _sources(batch)
+        found, names = canonical(texts_of(batch, corpus.name), window), source_names(batch)
         tokens = tokenize(found)
         content = content_hashes(tokens)
         keep = np.zeros(len(found), bool)
@@ -102,13 +102,15 @@ def gather_texts(corpus: Corpus, window: Window, known: Hashes | None = None) ->
     return Gathered(texts, np.concatenate(words), sources, np.concatenate(hashes), left)
 
 
-def _texts(batch: pa.RecordBatch, name: str) -> pa.Array:
+def texts_of(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """The texts of a batch; :class:`DetectorError` for records of another kind."""
     if batch.schema.get_field_index("text") < 0:
         raise DetectorError(name, "texts", "records of another kind", "pass a corpus of texts")
     return batch.column("text")
 
 
-def _sources(batch: pa.RecordBatch) -> list[str | None]:
+def source_names(batch: pa.RecordBatch) -> list[str | None]:
+    """The source of every record of a batch; None where it names none."""
     if batch.schema.get_field_index("source") < 0:
         return [None] * len(batch)
     return [None if v is None else str(v) for v in batch.column("source").to_pylist()]
@@ -194,11 +196,14 @@ class Scorer:
         Raises :class:`DetectorError` for a detector whose calibration cannot carry the target.
         """
         self._calibration()
-        samples: dict[str | None, _Sample] = {}
+        samples: dict[str | None, Sample] = {}
         for batch in corpus.batches(Quarantine()):
-            texts, names = canonical(_texts(batch, corpus.name), self._window), _sources(batch)
-            for name, rows in _slices(names).items():
-                sample = samples.setdefault(name, _Sample())
+            texts, names = (
+                canonical(texts_of(batch, corpus.name), self._window),
+                source_names(batch),
+            )
+            for name, rows in slices_of(names).items():
+                sample = samples.setdefault(name, Sample())
                 sample.add(texts.take(pa.array(rows)), rng.random(len(rows)))
             if len(samples) > MOST_SLICES:
                 raise DetectorError(corpus.name, f"at most {MOST_SLICES:,} sources", "more",
@@ -240,7 +245,7 @@ class Scorer:
 
     def _decide(self, batch: pa.RecordBatch, name: str) -> Decisions:
         calibration = self._calibration()
-        texts, names = canonical(_texts(batch, name), self._window), _sources(batch)
+        texts, names = canonical(texts_of(batch, name), self._window), source_names(batch)
         scores, words = self.saved.detector.score(texts), _count_words(texts)
         whole = calibration.decide(scores, words, names, self.target)
         held = whole.withheld()
@@ -262,7 +267,7 @@ class Scorer:
         return replace(found, decisions=decision.tolist())
 
     def _with_columns(self, batch: pa.RecordBatch, found: Decisions) -> pa.RecordBatch:
-        texts, names = batch.column("text"), _sources(batch)
+        texts, names = batch.column("text"), source_names(batch)
         evidence: list[str | None] = [
             json.dumps([[word, round(nats, 4)] for word, nats in self._evidence(texts[i])])
             if decision == "synthetic"
@@ -283,7 +288,7 @@ class Scorer:
         return self.saved.detector.evidence(text.as_py())
 
 
-class _Sample:
+class Sample:
     """The texts with the smallest random keys: a uniform sample of a slice, without replacement."""
 
     def __init__(self) -> None:
@@ -291,13 +296,19 @@ class _Sample:
         self.texts: Texts = pa.array([], pa.large_string())
 
     def add(self, texts: pa.Array, keys: Floats) -> None:
+        """Offer texts with their keys, uniform on [0, 1)."""
         keys = np.concatenate([self.keys, keys])
         kept = np.argsort(keys, kind="stable")[:SLICE_SAMPLE]
         both = pa.concat_arrays([self.texts, texts.cast(pa.large_string())])
         self.keys, self.texts = keys[kept], both.take(pa.array(kept))
 
 
-def _slices(names: list[str | None]) -> dict[str | None, list[int]]:
+def slices_of(names: list[str | None]) -> dict[str | None, list[int]]:
+    """The rows of each source, in order of first appearance.
+
+    >>> slices_of(["a", None, "a"])
+    {'a': [0, 2], None: [1]}
+    """
     out: dict[str | None, list[int]] = {}
     for row, name in enumerate(names):
         out.setdefault(name, []).append(row)

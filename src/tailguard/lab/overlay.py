@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from tailguard.errors import InputError
 from tailguard.lab.families import FAMILIES
@@ -38,7 +39,7 @@ DRAWN_LEVEL = 0.9
 # Laws and means agree to this relative precision where replicates do not differ.
 ROUNDING = 1e-6
 # Parameters by which a law knows of the truth.
-STARTS = {"var0", "h0", "p", "p0", "count"}
+STARTS = {"var0", "h0", "p", "p0", "count", "d", "norm"}
 TRUTH = "truth"
 # Settings of families that say what the truth is, and nothing of how they are fitted.
 SHAPES = {"k", "probabilities", "types", "exponent"}
@@ -157,6 +158,9 @@ def _starts(truth: Any) -> dict[str, Any]:
     if hasattr(truth, "probabilities"):
         p = np.asarray(truth.probabilities)[0]
         found |= {"p": p, "h0": float(1 - (p**2).sum()), "k": len(p)}
+    if hasattr(truth, "coef"):
+        coef = np.asarray(truth.coef)[0]
+        found |= {"d": len(coef), "norm": float(np.linalg.norm(coef))}
     return found
 
 
@@ -217,8 +221,6 @@ def _of_means(
     summary: Summary, value: Floats, replicates: int, side: int, alpha: float
 ) -> tuple[Ints, Ints]:
     """Generations whose mean was compared with the law, and those where it left it."""
-    from scipy import stats
-
     able = trusted(summary, replicates) & np.isfinite(value)
     scale = np.abs(value[np.isfinite(value)]).max(initial=0.0)
     gap = summary.mean - value
@@ -230,7 +232,8 @@ def _of_means(
         score = hall(gap / summary.se, summary.skewness, replicates)
     score = np.where(still, np.copysign(np.inf, gap), score)
     sides = 1 if side else 2
-    limit = stats.t.isf(alpha / (sides * max(1, int(able.sum()))), max(1, replicates - 1))
+    each = alpha / (sides * max(1, int(able.sum())))
+    limit = -special.stdtrit(max(1, replicates - 1), each)  # of Student's t
     off = (score * side > limit) if side else np.abs(score) > limit
     return np.flatnonzero(able), np.flatnonzero(able & ~exact & off)
 
@@ -255,8 +258,6 @@ def _of_quantiles(
 
     The k-th of R sorted values has F(x) ~ Beta(k, R + 1 - k), whatever F is.
     """
-    from scipy import stats
-
     assert law.band is not None
     last = summary.mean.size - 1
     at = np.unique(np.linspace(1, last, min(last, MOST_GENERATIONS)).round().astype(np.int64))
@@ -265,8 +266,9 @@ def _of_quantiles(
     for q in COMPARED:
         seen = summary.quantiles[QUANTILES.index(q)][at]
         k = int(np.ceil(kept * q))
-        law_of = stats.beta(k, kept + 1 - k)
-        low, high = (_quantile(law, held, at, p) for p in (law_of.ppf(each), law_of.isf(each)))
+        shape = k, kept + 1 - k
+        reach = special.betaincinv(*shape, each), special.betainccinv(*shape, each)
+        low, high = (_quantile(law, held, at, float(p)) for p in reach)
         room = ROUNDING * np.maximum(np.abs(low), np.abs(high))
         with np.errstate(invalid="ignore"):
             off |= (seen < low - room) | (seen > high + room)

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from tailguard.engine.progress import progress
 from tailguard.errors import InputError
@@ -288,11 +289,9 @@ def from_simulation(
 
 def _of_median(run: Trajectory, target: Target, alpha: float) -> tuple[bool | None, bool]:
     """Sign test: does more than half of the distribution meet the target? And the majority."""
-    from scipy import stats
-
     met, n = int(target.met(run.kept[:, -1]).sum()), len(run.kept)
     for count, answer in ((met, True), (n - met, False)):
-        if stats.binom.sf(count - 1, n, 0.5) < alpha:
+        if count and special.bdtrc(count - 1, n, 0.5) < alpha:  # so many or more
             return answer, answer
     return None, 2 * met > n
 
@@ -301,8 +300,6 @@ def _of_mean(
     run: Trajectory, target: Target, replicates: int, alpha: float
 ) -> tuple[bool | None, bool]:
     """Does the mean meet the target, by Hall's statistic? And the estimate."""
-    from scipy import stats
-
     mean, error = float(run.mean[-1]), float(run.error[-1])
     lean = bool(target.met(mean))
     if run.count[-1] < replicates:  # an infinite or undefined mean meets nothing
@@ -310,7 +307,7 @@ def _of_mean(
     if error == 0 or mean == target.value:
         return (lean if error == 0 else None), lean
     score = float(hall(np.array([(mean - target.value) / error]), run.skewness[-1:], replicates)[0])
-    sure = abs(score) > stats.t.isf(alpha, max(1, replicates - 1))
+    sure = abs(score) > -special.stdtrit(max(1, replicates - 1), alpha)
     return (lean if sure and (score > 0) == (mean > target.value) else None), lean
 
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from tailguard.errors import InputError
 from tailguard.theory.base import Floats, checked, generations
@@ -183,7 +183,7 @@ def _discrete(moments: _Moments, top: int) -> Floats:
     mean, var = moments
     if var == 0:
         return np.eye(1, top + 1, round(mean))[0]
-    edges = norm.cdf(np.arange(top + 2) - 0.5, loc=mean, scale=var**0.5)
+    edges = ndtr((np.arange(top + 2) - 0.5 - mean) / var**0.5)
     mass = np.diff(edges)
     return np.asarray(mass / mass.sum())
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import next_fast_len
 from scipy.optimize import brentq
-from scipy.stats import poisson
+from scipy.special import gammaln, xlogy
 
 from tailguard.theory.ancestry import ancestors, exact_size, expected_lineages
 from tailguard.theory.base import Floats, Law, checked, generations
@@ -49,7 +49,7 @@ def coverage(a: int, p: ArrayLike) -> Floats:
         logs = -radius + sum(m * _log_expm1(x * half) for x, m in zip(share, copies, strict=True))
         values = np.fft.irfft(np.conj(np.exp(logs)), points)
         j = np.arange(low, high + 1)
-        out[j] = values[j] / poisson.pmf(j, radius)
+        out[j] = values[j] / np.exp(xlogy(j, radius) - radius - gammaln(j + 1))
         low = high + 1
     return np.clip(out, 0.0, 1.0)
 

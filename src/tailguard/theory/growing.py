@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import zeta
-from scipy.stats import t as student
+from scipy.special import stdtr, zeta
 
 from tailguard.theory.anchor import CITE as JANGJOO
 from tailguard.theory.anchor import Moments, family_laws_of, last_generation, laws_of, moments
@@ -198,7 +197,7 @@ def chance_of_beating_real(
     )
     added = np.concatenate([[0.0, 0.0], np.cumsum(1 / n_i[1:])])[t.astype(np.int64)]
     free = float(checked("d", d, 1, whole=True))
-    chance = student.sf(np.sqrt(free * added * n_i[0]) / 2, free)
+    chance = stdtr(free, -np.sqrt(free * added * n_i[0]) / 2)
     return np.asarray(np.where(t < 2, np.nan, chance))
 
 

@@ -20,8 +20,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
-from scipy.special import ndtr
-from scipy.stats import chi, norm
+from scipy.special import gammaln, ndtr, xlogy
 
 from tailguard.theory.base import Floats, checked
 from tailguard.theory.drift import binomial_pmf
@@ -170,7 +169,7 @@ def _accuracy(shift: Floats, strength: float, d: int) -> Floats:
     x, wx = _panels(-9.0, 9.0, 16)
     middle = np.sqrt(d - 1.5)
     r, wr = _panels(max(middle - 9.0, 0.0), middle + 9.0, 16)
-    wx, wr = wx * norm.pdf(x), wr * chi.pdf(r, d - 1)
+    wx, wr = wx * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), wr * _chi_density(r, d - 1)
     out = np.empty(shift.shape)
     for i, delta in enumerate(shift):
         along = delta + x[:, None]
@@ -184,3 +183,9 @@ def _panels(low: float, high: float, panels: int) -> tuple[Floats, Floats]:
     half = (high - low) / panels / 2
     centres = low + half * (2 * np.arange(panels) + 1)
     return (centres[:, None] + half * nodes).ravel(), np.tile(half * weights, panels)
+
+
+def _chi_density(r: Floats, nu: int) -> Floats:
+    """Density of a chi variable of ``nu`` ≥ 1 degrees of freedom at r ≥ 0."""
+    log = (1 - nu / 2) * np.log(2) - gammaln(nu / 2) + xlogy(nu - 1, r) - r**2 / 2
+    return np.asarray(np.exp(log))

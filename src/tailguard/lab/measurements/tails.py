@@ -15,9 +15,14 @@ TAIL = 0.05
 """True mass called the tail: half of it on either side of a line, or the rarest types."""
 
 
-@measurement("tail_mass_lost", unit="share of the true tail", cite="Shumailov et al. 2024")
+@measurement(
+    "tail_mass_lost", unit="share of the true tail", heavy_tailed=True, cite="Shumailov et al. 2024"
+)
 def tail_mass_lost(generation: Generation, truth: Any) -> Floats:
     """Share of the true tail's mass that the model no longer holds, in [0, 1].
+
+    Its mean is carried by the cut at 0: replicates that hold too much do not make up for those that
+    hold too little. So the median is what to report.
 
     On a line the tail is what lies beyond the true 2.5% and 97.5% quantiles: 1 - P_model / 5%,
     cut at 0 when the model holds more. Of types it is the rarest ones that together have at most

@@ -50,7 +50,7 @@ def test_every_value_is_in_its_place_in_rising_order(axes: Any) -> None:
     assert phase.x == Axis("real_frac", (0.0, 0.5, 1.0))
     assert phase.y == Axis("n", (10, 20, 40))
     assert phase.values.tolist() == [[1.0, 0.5, 0.0], [0.5, 0.25, 0.0], [0.25, 0.125, 0.0]]
-    assert phase.statistic == "mean" and phase.held == ()
+    assert phase.statistic == "median" and phase.held == ()
 
 
 def test_the_line_is_interpolated_between_the_cells_around_it() -> None:

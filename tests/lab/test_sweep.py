@@ -177,25 +177,6 @@ def _run(folder: Path, engine: str = "serial") -> None:
     run_sweep(SWEEP_OF_MANY, folder, engine=engine, workers=2)
 
 
-def killed(folder: Path, after_s: float) -> bool:
-    """Start the sweep in a process of its own and kill it; whether it was still at work."""
-    process = multiprocessing.get_context("fork").Process(target=_run, args=(folder,))
-    process.start()
-    process.join(after_s)
-    alive = process.is_alive()
-    process.kill()
-    process.join()
-    return alive
-
-
-@pytest.fixture(scope="module")
-def span(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """Seconds that the sweep takes in a process of its own."""
-    start = time.perf_counter()
-    assert not killed(tmp_path_factory.mktemp("timed") / "sweep", 60.0)
-    return time.perf_counter() - start
-
-
 def finished(folder: Path) -> dict[str, int]:
     cells = folder / CELLS
     if not cells.exists():
@@ -203,14 +184,25 @@ def finished(folder: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in cells.iterdir() if not p.name.endswith(".tmp")}
 
 
+def killed(folder: Path, cells: int, later_s: float) -> None:
+    """Start the sweep in a process of its own; kill it some time after so many cells are there."""
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(folder,))
+    process.start()
+    while len(finished(folder)) < cells and process.is_alive():
+        time.sleep(0.0005)
+    process.join(later_s)
+    process.kill()
+    process.join()
+
+
 def test_a_sweep_killed_at_ten_moments_ends_as_if_never_stopped(
-    whole: Path, span: float, tmp_path: Path
+    whole: Path, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(7)
     done = []
     for number in range(10):
         folder = tmp_path / str(number)
-        assert killed(folder, rng.uniform(0.1, 0.9) * span) or finished(folder)
+        killed(folder, int(rng.integers(0, 12)), rng.uniform(0.0, 0.01))
         before = finished(folder)
         done.append(len(before))
         _run(folder)
@@ -220,23 +212,19 @@ def test_a_sweep_killed_at_ten_moments_ends_as_if_never_stopped(
     assert len(set(done)) > 2, "all kills came at the same moment"
 
 
-def test_a_sweep_stopped_again_and_again_still_arrives(
-    whole: Path, span: float, tmp_path: Path
-) -> None:
+def test_a_sweep_stopped_again_and_again_still_arrives(whole: Path, tmp_path: Path) -> None:
     folder, counts = tmp_path / "out", [0]
-    for _ in range(6):
-        killed(folder, 0.5 * span)
+    for cells in range(0, 12, 2):
+        killed(folder, cells, 0.0)
         counts.append(len(finished(folder)))
     assert counts == sorted(counts) and counts[-1] > 0
     _run(folder)
     assert tree(folder) == tree(whole)
 
 
-def test_what_a_kill_leaves_half_written_is_swept_away(
-    whole: Path, span: float, tmp_path: Path
-) -> None:
+def test_what_a_kill_leaves_half_written_is_swept_away(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    assert killed(folder, 0.2 * span) or finished(folder)
+    killed(folder, 2, 0.0)
     (folder / CELLS / ".gaussian.1234.tmp").mkdir(parents=True, exist_ok=True)
     (folder / CELLS / ".gaussian.1234.tmp" / "setting.json").write_text("{")
     (folder / ".sweep.json.1234.tmp").write_text("{")

@@ -58,8 +58,8 @@ def ablate(
 
     >>> setting = Setting(n=20, generations=30, replicates=2_000)
     >>> found = ablate(setting, "log_var", exact={"unbiased": True})
-    >>> [round(found.share[source], 1) for source in SOURCES]
-    [-1.6, 0.0, -1.5]
+    >>> round(found.values[frozenset({"approximation"})], 2)  # of (1 - 1/20)^30, without chance
+    -1.54
 
     Raises InputError for unknown names and settings.
     """
@@ -78,7 +78,7 @@ def ablate(
     share, error = {}, {}
     for source in SOURCES:
         weights = _shapley(source, active)
-        share[source] = sum(weight * values[on] for on, weight in weights.items())
+        share[source] = float(sum(weight * values[on] for on, weight in weights.items()))
         error[source] = math.sqrt(sum((w * errors[on]) ** 2 for on, w in weights.items()))
     return Ablation(setting, measurement, values, share, error)
 

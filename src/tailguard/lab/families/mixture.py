@@ -30,8 +30,8 @@ class Mixture:
     >>> rng = np.random.default_rng(0)
     >>> family = Mixture(components=2)
     >>> model = family.fit(family.truth(1).sample(4_000, rng=rng), rng=rng)
-    >>> np.sort(model.means[0, :, 0]).round(1).tolist()
-    [-2.0, 2.0]
+    >>> bool(np.allclose(np.sort(model.means[0, :, 0]), [-2.0, 2.0], atol=0.2))
+    True
 
     Source: Dempster, Laird & Rubin 1977; Arthur & Vassilvitskii 2007 (k-means++).
     """

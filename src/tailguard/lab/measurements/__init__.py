@@ -56,7 +56,7 @@ def measurements() -> dict[str, Measurement]:
     """All measurements by name: those in every module of this package.
 
     >>> sorted(measurements())[:3]
-    ['absorbed', 'coverage', 'density']
+    ['absorbed', 'alive', 'coverage']
     """
     for found in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{found.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,10 @@ def provenance_findings(
     gate = Gate.parse(asked)
     found: list[Finding] = []
     if gate.require_gold_lock is not None:
-        if not isinstance(gold, str | Path | list):
-            got = type(gold).__name__
+        parts = gold if isinstance(gold, list) else [gold]
+        named = all(isinstance(part, str | Path) for part in parts)
+        if not named or (isinstance(gold, list) and not all(map(os.path.exists, parts))):
+            got = f"{type(gold).__name__} in memory"
             raise InputError("gold", "files, as the policy asks for their lock", got, "pass paths")
         trusted = trusted_keys(gate.trusted_keys)
         state = verify(

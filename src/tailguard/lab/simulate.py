@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial, reduce
 from typing import Any
 
@@ -288,8 +288,3 @@ def _chunk(shard: _Shard, *, setting: Setting, path: str) -> Run:
             full[m.name].append(np.array(values[:kept], np.float64))
     gathered = {m.name: Trajectory.gathered(spreads[m.name], full[m.name]) for m in wanted}
     return Run(setting, path, gathered)
-
-
-def as_json(setting: Setting) -> dict[str, Any]:
-    """A setting as plain data."""
-    return asdict(setting)

@@ -75,7 +75,8 @@ def origin_findings(summary: ProvenanceSummary | None, gate: Gate) -> Iterator[F
         return
     broken = check_limits(summary, gate.limits)
     for limit in broken:
-        found = f"between {limit.share.lo:.1%} and {limit.share.hi:.1%} of records"
+        low, high = f"{limit.share.lo:.1%}", f"{limit.share.hi:.1%}"
+        found = f"{low} of records" if low == high else f"between {low} and {high} of records"
         proof = "" if limit.proven else " What is not known counts against the batch."
         yield Finding(
             SECTION, limit.title, "fail", f"Found {found}; the limit is {limit.limit:g}.{proof}",

@@ -27,9 +27,9 @@ import pyarrow as pa
 
 from tailguard.detect.calibration import Target, threshold
 from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import DriftGate
 from tailguard.detect.leaks import auroc, leak_probe
-from tailguard.detect.linear import LinearDetector
 from tailguard.detect.occurrence import Occurrence, plain_share
 from tailguard.detect.prevalence import score_prevalence
 from tailguard.detect.scoring import content_hashes

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tailguard.detect.base import DetectorError
 from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.leaks import auroc, leak_probe
-from tailguard.detect.linear import LinearDetector
 from tailguard.errors import InputError
 
 SPACES = "\n\t \u00a0\u2003\u200b\u3000\ufeff"

@@ -11,9 +11,9 @@ import pytest
 
 from tailguard.detect.calibration import Target, threshold
 from tailguard.detect.canonical import Window
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import DriftGate
 from tailguard.detect.leaks import auroc
-from tailguard.detect.linear import LinearDetector
 
 FILE = Path(__file__).parents[3] / "shared/data/basemodel_pairs/gpt2xl_neo_opt.jsonl"
 WINDOW = Window(120, "first")

@@ -13,8 +13,10 @@ from detect_texts import texts
 from tailguard.corpus import open_corpus
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.scoring import calibrate_detector, fit_detector
 from tailguard.detect.store import (
+    DETECTOR,
     MAGIC,
     SavedDetector,
     dump_detector,
@@ -28,7 +30,9 @@ from tailguard.detect.store import (
 def saved() -> SavedDetector:
     rng = np.random.default_rng(1)
     human, machine = texts("human", 100, rng), texts("machine", 100, rng)
-    fitted, _ = fit_detector(open_corpus(human), open_corpus(machine), bits=10)
+    fitted, _ = fit_detector(
+        open_corpus(human), open_corpus(machine), detector=LinearDetector(bits=10)
+    )
     return calibrate_detector(fitted, open_corpus(texts("human", 80, rng)), Target(0.05))[0]
 
 
@@ -65,11 +69,12 @@ def test_other_versions_and_kinds_are_named(saved: SavedDetector, tmp_path: Path
             load_detector(path)
 
 
-def forged(data: bytes, change: object) -> bytes:
+def forged(data: bytes, change: dict[str, object]) -> bytes:
     """The file with its header changed and its checksum made right again."""
     size = int.from_bytes(data[8:16], "little")
     header = json.loads(data[16 : 16 + size])
-    header |= change  # type: ignore[operator]
+    settings = header[DETECTOR] | {k: v for k, v in change.items() if k in header[DETECTOR]}
+    header |= {k: v for k, v in change.items() if k in header} | {DETECTOR: settings}
     text = json.dumps(header).encode()
     body = MAGIC + len(text).to_bytes(8, "little") + text + data[16 + size : -32]
     return body + hashlib.sha256(body).digest()
@@ -93,7 +98,7 @@ def forged(data: bytes, change: object) -> bytes:
         {"counts": []},
     ],
 )
-def test_a_forged_header_is_one_clear_line(saved: SavedDetector, change: object) -> None:
+def test_a_forged_header_is_one_clear_line(saved: SavedDetector, change: dict[str, object]) -> None:
     data = dump_detector(saved)
     parse_detector(forged(data, {}))
     with pytest.raises(DetectorError) as caught:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailguard.detect.base import DetectorError
-from tailguard.detect.canonical import Window, canonical
-from tailguard.detect.features import counts_matrix, linear_scores, weigh
+from tailguard.detect.canonical import Window
+from tailguard.detect.detectors.base import Prepared
+from tailguard.detect.detectors.hashed import counts_matrix, linear_scores, weigh
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.leaks import auroc
-from tailguard.detect.linear import LinearDetector
-from tailguard.measure.tokens import tokenize
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -23,11 +23,11 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 @settings(deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=4))
 def test_every_gram_of_a_text_is_counted_once(given_texts: list[str]) -> None:
-    clean = canonical(given_texts)
+    clean = Prepared.of(given_texts)
     counts = counts_matrix(clean, bits=20)
     undamped = np.round(np.exp(counts.data - 1)).astype(int)
-    words = [int(n) for n in tokenize(clean).lengths]
-    for row, (text, n) in enumerate(zip(clean.to_pylist(), words, strict=True)):
+    words = [int(n) for n in clean.tokens.lengths]
+    for row, (text, n) in enumerate(zip(clean.texts.to_pylist(), words, strict=True)):
         part = slice(counts.indptr[row], counts.indptr[row + 1])
         characters = max(0, len(text) - 2) + max(0, len(text) - 3)
         assert undamped[part].sum() == n + max(0, n - 1) + characters
@@ -43,10 +43,10 @@ def test_every_gram_of_a_text_is_counted_once(given_texts: list[str]) -> None:
 def test_compiled_scores_equal_the_matrix_product(given_texts: list[str], seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, idf = rng.normal(size=2 << 8), rng.random(2 << 8) + 1
-    clean = canonical(given_texts)
+    clean = Prepared.of(given_texts)
     scores = linear_scores(clean, 8, idf, weights, 0.5)
     product = weigh(counts_matrix(clean, 8), idf) @ weights + 0.5
-    some = tokenize(clean).lengths > 0
+    some = clean.tokens.lengths > 0
     assert np.allclose(scores[some], product[some], atol=1e-9)
     assert np.isnan(scores[~some]).all()
 

@@ -16,6 +16,7 @@ from tailguard.cli.records import open_sources
 from tailguard.corpus import Corpus, Quarantine, write_corpus
 from tailguard.detect.calibration import Target
 from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.leaks import Leak, leak_probe
 from tailguard.detect.scoring import Scorer, calibrate_detector, fit_detector
 from tailguard.detect.shares import shares_by_source
@@ -32,7 +33,7 @@ def run_fit(
 ) -> None:  # fmt: skip
     """Fit, write, and report counts and the leak probe."""
     corpora = [open_sources([name], column) for name in (human, synthetic)]
-    saved, left = fit_detector(*corpora, window=_window(window))
+    saved, left = fit_detector(*corpora, detector=LinearDetector(_window(window)))
     save_detector(saved, output)
     found = {"output": str(output), "fitted": saved.counts, "left_out": left}
     _print(found | {"leaks": [_leak(leak) for leak in saved.leaks]}, as_json)

@@ -23,10 +23,10 @@ from tailguard.detect.calibration import (
     missing,
 )
 from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.detectors.base import TextDetector
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import Drift, DriftGate
-from tailguard.detect.features import BITS
 from tailguard.detect.leaks import leak_probe
-from tailguard.detect.linear import LinearDetector
 from tailguard.detect.store import SavedDetector
 from tailguard.measure.base import Floats, Hashes, Ints
 from tailguard.measure.grams import gram_hash
@@ -35,7 +35,6 @@ from tailguard.measure.tokens import Tokens, tokenize
 SLICE_SAMPLE = 2_000
 """Documents of a slice that the drift gate looks at, drawn at random from all of it."""
 MOST_SLICES = 10_000
-_WINDOW = Window()
 COLUMNS = ("detector_score", "conformal_p", "decision", "compared_with", "drift", "evidence")
 
 
@@ -126,12 +125,16 @@ def _count_words(canonical_texts: pa.Array) -> Ints:
 
 
 def fit_detector(
-    human: Corpus, synthetic: Corpus, *, window: Window = _WINDOW, bits: int = BITS
+    human: Corpus, synthetic: Corpus, *, detector: TextDetector | None = None
 ) -> tuple[SavedDetector, dict[str, dict[str, int]]]:  # fmt: skip
-    """A linear detector of two corpora, not yet calibrated; and what was left out of each.
+    """A detector fitted on two corpora, not yet calibrated; and what was left out of each.
+
+    ``detector`` says which kind, with its settings and window; linear without it.
 
     Texts found on both sides are left out of both. Raises :class:`DetectorError`.
     """
+    detector = LinearDetector() if detector is None else detector
+    window = detector.window
     sides = {"human": gather_texts(human, window), "synthetic": gather_texts(synthetic, window)}
     left = {name: side.left_out for name, side in sides.items()}
     shared = np.intersect1d(sides["human"].hashes, sides["synthetic"].hashes)
@@ -143,7 +146,7 @@ def fit_detector(
         if not keep.any():
             got = f"only texts that are also {'synthetic' if name == 'human' else 'human'}"
             raise DetectorError(f"{name} texts", "two different classes", got, "check the files")
-    detector = LinearDetector(window, bits).fit(texts[0], texts[1])
+    detector.fit(texts[0], texts[1])
     fitted_on = np.union1d(sides["human"].hashes, sides["synthetic"].hashes)
     counts = {"human": len(texts[0]), "synthetic": len(texts[1])}
     gate = DriftGate.fit(texts[0], texts[1], window)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,17 +20,19 @@ from tailguard.corpus.atomic import replacing
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Calibration
 from tailguard.detect.canonical import Window
+from tailguard.detect.detectors.base import Stored, TextDetector
+from tailguard.detect.detectors.registry import detector_state, restored
 from tailguard.detect.drift import DriftGate, Side
 from tailguard.detect.leaks import Leak
-from tailguard.detect.linear import LinearDetector
 from tailguard.errors import InputError
 from tailguard.measure.base import Hashes
 from tailguard.measure.features import BUCKETS
-from tailguard.measure.store import LARGEST, LARGEST_HEADER, Arrays, Container, demand, pack
+from tailguard.measure.store import LARGEST, LARGEST_HEADER, Container, demand, pack
 
 MAGIC = b"TGDETE\x00\x01"
 _AGAIN = "make it again with: tailguard detect fit"
 _MOST_SOURCES = 10_000
+DETECTOR = "detector"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class SavedDetector:
     ``calibration`` is None until ``tailguard detect calibrate``.
     """
 
-    detector: LinearDetector
+    detector: TextDetector
     gate: DriftGate
     fitted_on: Hashes
     counts: dict[str, int]
@@ -63,14 +64,10 @@ def save_detector(saved: SavedDetector, path: str | Path) -> None:
 
 def dump_detector(saved: SavedDetector) -> bytes:
     """The bytes of a detector file."""
-    detector, gate = saved.detector, saved.gate
-    if detector.weights is None or detector.idf is None:
-        raise DetectorError("detector", "a fitted detector", "an unfitted one", "call fit")
-    used = np.flatnonzero(detector.weights)
-    arrays: Arrays = {
-        "used": used,
-        "weights": detector.weights[used],
-        "idf": detector.idf,
+    gate = saved.gate
+    settings, arrays = detector_state(saved.detector)
+    arrays = {f"{DETECTOR}.{name}": values for name, values in arrays.items()}
+    arrays |= {
         "fitted_on": saved.fitted_on,
         "gate.idf": gate.idf,
         "gate.means": np.array([side.mean for side in _sides(gate)]),
@@ -78,11 +75,7 @@ def dump_detector(saved: SavedDetector) -> bytes:
         "gate.n": np.array([side.n for side in _sides(gate)], np.int64),
     }
     header: dict[str, Any] = {
-        "kind": "linear",
-        "window": [detector.window.words, detector.window.side],
-        "bits": detector.bits,
-        "penalty": detector.penalty,
-        "bias": detector.bias,
+        DETECTOR: settings,
         "counts": saved.counts,
         "leaks": [[leak.probe, leak.auroc, leak.lo, leak.hi] for leak in saved.leaks],
         "gate": list(gate.humans),
@@ -144,26 +137,12 @@ def _sides(gate: DriftGate) -> list[Side]:
 
 
 def _build(header: dict[str, Any], file: Container) -> SavedDetector:
-    demand(header["kind"] == "linear", "an unknown kind of detector")
-    bits = header["bits"]
-    demand(isinstance(bits, int) and 4 <= bits <= 24, "a bad number of buckets")
-    words, side = header["window"]
-    demand(isinstance(words, int), "a bad window")
-    window = Window(words, side)
-    used = file.take("used", "<i8", (None,))
-    weights = np.zeros(2 << bits)
-    demand(bool((used[1:] > used[:-1]).all()), "buckets out of order")
-    demand(not len(used) or bool(used[0] >= 0 and used[-1] < len(weights)), "a bad bucket")
-    weights[used] = _finite(file.take("weights", "<f8", (len(used),)))
-    idf = _finite(file.take("idf", "<f8", (len(weights),)))
-    bias, penalty = float(header["bias"]), float(header["penalty"])
-    demand(math.isfinite(bias) and math.isfinite(penalty) and penalty > 0, "a bad setting")
-    detector = LinearDetector(window, bits, penalty, idf, weights, bias)
+    detector = restored(header[DETECTOR], Stored(file).within(DETECTOR))
     counts = {str(name): int(n) for name, n in header["counts"].items()}
     leaks = tuple(Leak(str(name), *map(float, rest)) for name, *rest in header["leaks"])
     fitted_on = file.take("fitted_on", "<u8", (None,))
     demand(bool((fitted_on[1:] > fitted_on[:-1]).all()), "content hashes out of order")
-    gate = _gate(header, file, window)
+    gate = _gate(header, file, detector.window)
     return SavedDetector(detector, gate, fitted_on, counts, leaks, _calibration(header, file))
 
 

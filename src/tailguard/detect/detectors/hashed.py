@@ -12,9 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit, uint64
 
-from tailguard.detect.base import DetectorError, Texts, as_array
+from tailguard.detect.base import DetectorError
+from tailguard.detect.detectors.base import Prepared
 from tailguard.measure.base import Floats, Hashes, Ints
-from tailguard.measure.tokens import buffers, extend, mix64, tokenize
+from tailguard.measure.tokens import extend, mix64
 
 BITS = 18
 LOG = np.concatenate([[0.0], 1.0 + np.log(np.arange(1, 256))])
@@ -120,22 +121,19 @@ def _score(
         out[d] = total if n_words else np.nan
 
 
-def _arguments(texts: Texts, bits: int) -> tuple[Any, Ints, Hashes, Ints, Ints]:
-    array = as_array(texts)
-    data, offsets = buffers(array)
-    tokens = tokenize(array)
-    longest = int(np.max(np.diff(offsets), initial=0))
+def _arguments(texts: Prepared, bits: int) -> tuple[Any, Ints, Hashes, Ints, Ints]:
+    longest = int(np.max(np.diff(texts.offsets), initial=0))
     # A byte begins at most one token and one character, and each of these ends two grams.
     touched = np.empty(min(4 * longest, 2 << bits) + 1, np.int64)
-    return data, offsets, tokens.hashes, tokens.offsets, touched
+    return texts.data, texts.offsets, texts.tokens.hashes, texts.tokens.offsets, touched
 
 
-def counts_matrix(texts: Texts, bits: int = BITS) -> sp.csr_array:
+def counts_matrix(texts: Prepared, bits: int = BITS) -> sp.csr_array:
     """Damped counts 1 + log count of hashed grams, sparse (n, 2 * 2**bits), indices sorted.
 
-    Texts should be canonical first. Deterministic; equal on every machine.
+    Deterministic; equal on every machine.
 
-    >>> found = counts_matrix(["a b a", ""], bits=10)
+    >>> found = counts_matrix(Prepared.of(["a b a", ""]), bits=10)
     >>> found.shape, int(found[[0]].nnz), int(found[[1]].nnz)
     ((2, 2048), 9, 0)
     """
@@ -164,7 +162,7 @@ def weigh(counts: sp.csr_array, idf: Floats) -> sp.csr_array:
     return out
 
 
-def linear_scores(texts: Texts, bits: int, idf: Floats, weights: Floats, bias: float) -> Floats:
+def linear_scores(texts: Prepared, bits: int, idf: Floats, weights: Floats, bias: float) -> Floats:
     """bias + weights . features of every text, shape (n,), without making the matrix.
 
     nan for a text without a word. Equal to ``weigh(counts_matrix(texts), idf) @ weights + bias`` up

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from tailguard.detect.base import DetectorError, Texts, as_array
-from tailguard.detect.canonical import Window, canonical
-from tailguard.detect.features import BITS, counts_matrix, linear_scores, weigh
-from tailguard.measure.base import Floats, Hashes
-from tailguard.measure.tokens import tokenize
-
-LEAST = 20
-"""Documents of each class below which nothing is fitted."""
+from tailguard.detect.canonical import Window
+from tailguard.detect.detectors.base import (
+    Labels,
+    Prepared,
+    Stored,
+    TextDetector,
+    logistic,
+    unfitted,
+)
+from tailguard.detect.detectors.hashed import BITS, counts_matrix, linear_scores, weigh
+from tailguard.measure.base import Floats, Hashes, Ints
+from tailguard.measure.store import Arrays, demand
 
 
 @dataclass(slots=True)
-class LinearDetector:
+class LinearDetector(TextDetector):
     """Log-odds of "synthetic" by a linear model of hashed grams, at equal class weight.
 
     ``window`` says which words of a text are looked at, ``bits`` the buckets per block (2**bits),
@@ -38,6 +41,8 @@ class LinearDetector:
     True
     """
 
+    kind: ClassVar[str] = "linear"
+
     window: Window = field(default_factory=Window)
     bits: int = BITS
     penalty: float = 10.0
@@ -45,33 +50,15 @@ class LinearDetector:
     weights: Floats | None = None
     bias: float = 0.0
 
-    def fit(self, human: Texts, synthetic: Texts) -> LinearDetector:
-        """Fit on both classes; texts without a word are left out.
-
-        Raises :class:`DetectorError` with fewer than ``LEAST`` usable texts of a class, or when
-        both classes hold the same texts.
-        """
-        sides = [_usable(side, self.window) for side in (human, synthetic)]
-        for name, side in zip(("human", "synthetic"), sides, strict=True):
-            if len(side) < LEAST:
-                expected = f"at least {LEAST} {name} texts with words to fit on"
-                raise DetectorError("detector", expected, str(len(side)), f"add {name} texts")
-        both = pa.concat_arrays(sides)
-        labels = np.repeat([0, 1], [len(side) for side in sides])
-        if pc.all(pc.is_in(sides[1], value_set=sides[0])).as_py():
-            got = "classes of the same texts"
-            raise DetectorError("detector", "two different classes", got, "check the files")
-        counts = counts_matrix(both, self.bits)
+    def _fit(self, texts: Prepared, synthetic: Labels, groups: Ints) -> None:
+        counts = counts_matrix(texts, self.bits)
         found = np.bincount(counts.indices, minlength=counts.shape[1])
-        self.idf = np.log((1.0 + len(both)) / (1.0 + found)) + 1.0
-        self.weights, self.bias = _logistic(weigh(counts, self.idf), labels, self.penalty)
-        return self
+        self.idf = np.log((1.0 + len(texts)) / (1.0 + found)) + 1.0
+        self.weights, self.bias = logistic(weigh(counts, self.idf), synthetic, self.penalty)
 
-    def score(self, texts: Texts) -> Floats:
-        """Log-odds of "synthetic" of every text, shape (n,); nan for a text without a word."""
+    def _score(self, texts: Prepared) -> Floats:
         idf, weights = self._fitted()
-        found = canonical(texts, self.window)
-        return linear_scores(found, self.bits, idf, weights, self.bias)
+        return linear_scores(texts, self.bits, idf, weights, self.bias)
 
     def evidence(self, text: str, most: int = 5) -> list[tuple[str, float]]:
         """The words and word pairs that moved a text's score most, with their share of it, in nats.
@@ -80,8 +67,8 @@ class LinearDetector:
         comes last, as ``(characters)``.
         """
         idf, weights = self._fitted()
-        found = canonical([text], self.window)
-        tokens = tokenize(found)
+        found = Prepared.of([text], self.window)
+        tokens = found.tokens
         if not len(tokens.hashes):
             return []
         row = weigh(counts_matrix(found, self.bits), idf)
@@ -101,9 +88,29 @@ class LinearDetector:
         letters = sum(value for bucket, value in parts.items() if bucket >= 1 << self.bits)
         return [(named[bucket], parts[bucket]) for bucket in best] + [("(characters)", letters)]
 
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        idf, weights = self._fitted()
+        used = np.flatnonzero(weights)
+        arrays: Arrays = {"used": used, "weights": weights[used], "idf": idf}
+        return {"bits": self.bits, "penalty": self.penalty, "bias": self.bias}, arrays
+
+    @classmethod
+    def restore(cls, window: Window, settings: dict[str, Any], stored: Stored) -> LinearDetector:
+        bits = settings["bits"]
+        demand(type(bits) is int and 4 <= bits <= 24, "a bad number of buckets")
+        used = stored.take("used", "<i8", (None,))
+        weights = np.zeros(2 << bits)
+        demand(bool((used[1:] > used[:-1]).all()), "buckets out of order")
+        demand(not len(used) or bool(used[0] >= 0 and used[-1] < len(weights)), "a bad bucket")
+        weights[used] = stored.take("weights", "<f8", (len(used),))
+        idf = stored.take("idf", "<f8", (len(weights),))
+        bias, penalty = float(settings["bias"]), float(settings["penalty"])
+        demand(math.isfinite(bias) and math.isfinite(penalty) and penalty > 0, "a bad setting")
+        return cls(window, bits, penalty, idf, weights, bias)
+
     def _fitted(self) -> tuple[Floats, Floats]:
         if self.idf is None or self.weights is None:
-            raise DetectorError("detector", "a fitted detector", "an unfitted one", "call fit")
+            raise unfitted()
         return self.idf, self.weights
 
 
@@ -112,21 +119,3 @@ def _mix(x: Hashes) -> Hashes:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _usable(texts: Texts, window: Window) -> pa.Array:
-    found = canonical(as_array(texts), window)
-    kept = np.diff(tokenize(found).offsets) > 0
-    return found.filter(pa.array(kept))
-
-
-def _logistic(features: Any, labels: Any, penalty: float) -> tuple[Floats, float]:
-    from sklearn.linear_model import LogisticRegression
-
-    # Where one class is rare, equal weights would move the bias only; balanced moves the fit too.
-    model = LogisticRegression(
-        C=penalty, class_weight="balanced", solver="liblinear", dual=True, random_state=0,
-        max_iter=1000, tol=1e-3,
-    )  # fmt: skip
-    model.fit(features, labels)
-    return np.ascontiguousarray(model.coef_[0], np.float64), float(model.intercept_[0])

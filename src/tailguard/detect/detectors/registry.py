@@ -7,13 +7,19 @@ from typing import Any
 from tailguard.detect.base import DetectorError
 from tailguard.detect.canonical import Window
 from tailguard.detect.detectors.base import Stored, TextDetector
+from tailguard.detect.detectors.combination import CombinationDetector
 from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.measure.store import Arrays, demand
 
 DETECTORS: dict[str, type[TextDetector]] = {
     kind.kind: kind
-    for kind in (LinearDetector,)
+    for kind in (LinearDetector, CombinationDetector)
 }  # fmt: skip
+
+LEARNING = ("linear", "combination")
+"""Kinds that learn from the texts alone."""
+USUAL_PARTS = ("linear",)
+"""What a combination is made of where nothing else is asked for."""
 
 
 def make_detector(kind: str, window: Window) -> TextDetector:

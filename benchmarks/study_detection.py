@@ -32,7 +32,7 @@ from tailguard.detect.drift import DriftGate
 from tailguard.detect.leaks import auroc, leak_probe
 from tailguard.detect.occurrence import Occurrence, plain_share
 from tailguard.detect.prevalence import score_prevalence
-from tailguard.detect.scoring import content_hashes
+from tailguard.detect.gather import content_hashes
 from tailguard.measure.tokens import tokenize
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

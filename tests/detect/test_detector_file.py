@@ -14,7 +14,7 @@ from tailguard.corpus import open_corpus
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.detectors.linear import LinearDetector
-from tailguard.detect.scoring import calibrate_detector, fit_detector
+from tailguard.detect.fitting import calibrate_detector, fit_detector
 from tailguard.detect.store import (
     DETECTOR,
     MAGIC,
@@ -60,8 +60,8 @@ def test_any_damaged_byte_or_cut_is_refused(saved: SavedDetector) -> None:
 
 def test_other_versions_and_kinds_are_named(saved: SavedDetector, tmp_path: Path) -> None:
     data = dump_detector(saved)
-    with pytest.raises(DetectorError, match="version 2"):
-        parse_detector(MAGIC[:7] + b"\x02" + data[8:])
+    with pytest.raises(DetectorError, match="version 3"):
+        parse_detector(MAGIC[:7] + b"\x03" + data[8:])
     with pytest.raises(DetectorError, match="another kind"):
         parse_detector(b"PAR1" + data)
     for path in (tmp_path, tmp_path / "none", "\0"):

@@ -17,8 +17,9 @@ from tailguard.corpus import Corpus, Quarantine, write_corpus
 from tailguard.detect.calibration import Target
 from tailguard.detect.canonical import Window, canonical
 from tailguard.detect.detectors.linear import LinearDetector
+from tailguard.detect.fitting import calibrate_detector, fit_detector
 from tailguard.detect.leaks import Leak, leak_probe
-from tailguard.detect.scoring import Scorer, calibrate_detector, fit_detector
+from tailguard.detect.scoring import Scorer
 from tailguard.detect.shares import shares_by_source
 from tailguard.detect.store import load_detector, save_detector
 from tailguard.engine.progress import progress

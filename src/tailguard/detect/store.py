@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from tailguard.detect.detectors.registry import detector_state, restored
 from tailguard.detect.drift import DriftGate, Side
 from tailguard.detect.leaks import Leak
 from tailguard.errors import InputError
-from tailguard.measure.base import Hashes
+from tailguard.measure.base import Floats, Hashes
 from tailguard.measure.features import BUCKETS
 from tailguard.measure.store import LARGEST, LARGEST_HEADER, Container, demand, pack
 
-MAGIC = b"TGDETE\x00\x01"
+MAGIC = b"TGDETE\x00\x02"
 _AGAIN = "make it again with: tailguard detect fit"
 _MOST_SOURCES = 10_000
 DETECTOR = "detector"
@@ -40,7 +40,9 @@ class SavedDetector:
     """All that one detector file holds.
 
     ``fitted_on`` are the sorted content hashes of the texts fitted on, so that they cannot be
-    calibrated on; ``counts`` how many texts of each class; ``leaks`` the probe on canonical texts.
+    calibrated on; ``counts`` how many texts of each class; ``leaks`` the probe on canonical texts;
+    ``made`` by generator the sorted scores of synthetic texts kept out of the fit. ``model`` names
+    the one model whose texts score high; it is empty for synthetic text in general.
     ``calibration`` is None until ``tailguard detect calibrate``.
     """
 
@@ -49,6 +51,8 @@ class SavedDetector:
     fitted_on: Hashes
     counts: dict[str, int]
     leaks: tuple[Leak, ...] = ()
+    made: dict[str, Floats] = field(default_factory=dict)
+    model: str = ""
     calibration: Calibration | None = None
 
     def calibrated(self, calibration: Calibration, gate: DriftGate) -> SavedDetector:
@@ -80,7 +84,11 @@ def dump_detector(saved: SavedDetector) -> bytes:
         "leaks": [[leak.probe, leak.auroc, leak.lo, leak.hi] for leak in saved.leaks],
         "gate": list(gate.humans),
         "sources": None,
+        "made": list(saved.made),
+        "model": saved.model,
     }
+    for number, law in enumerate(saved.made.values()):
+        arrays[f"made{number}"] = law
     if saved.calibration is not None:
         found = saved.calibration
         header["sources"] = list(found.sources)
@@ -117,7 +125,7 @@ def parse_detector(data: bytes, who: str = "detector") -> SavedDetector:
         raise DetectorError(who, "a detector file", "another kind of file", _AGAIN)
     if len(data) >= 8 and data[:8] != MAGIC:
         version = int.from_bytes(data[6:8], "big")
-        raise DetectorError(who, "a detector file of version 1", f"version {version}", _AGAIN)
+        raise DetectorError(who, "a detector file of version 2", f"version {version}", _AGAIN)
     if len(data) < 48 or hashlib.sha256(data[:-32]).digest() != data[-32:]:
         raise DetectorError(who, "an undamaged detector file", "a wrong checksum", _AGAIN)
     try:
@@ -143,7 +151,14 @@ def _build(header: dict[str, Any], file: Container) -> SavedDetector:
     fitted_on = file.take("fitted_on", "<u8", (None,))
     demand(bool((fitted_on[1:] > fitted_on[:-1]).all()), "content hashes out of order")
     gate = _gate(header, file, detector.window)
-    return SavedDetector(detector, gate, fitted_on, counts, leaks, _calibration(header, file))
+    made = {
+        name: _finite(file.take(f"made{number}", "<f8", (None,)))
+        for number, name in enumerate(_names(header["made"]))
+    }
+    model = header["model"]
+    demand(isinstance(model, str) and len(model) < 1_000, "a bad name")
+    calibration = _calibration(header, file)
+    return SavedDetector(detector, gate, fitted_on, counts, leaks, made, model, calibration)
 
 
 def _gate(header: dict[str, Any], file: Container, window: Window) -> DriftGate:

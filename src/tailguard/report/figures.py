@@ -4,7 +4,8 @@ They are drawn from ``Verdict.axes``, ``Verdict.slices``, and these ``Verdict.cu
 
 - ``rarefaction``: ``{"batch" | "gold": {"m", "value", "lo", "hi"}}``, types found against size;
 - ``rank_frequency``: ``{"batch" | "gold": {"rank", "freq"}}``;
-- ``tail_recall``: ``{"bands", "batch", "lo", "hi", "expected"}``, shares by count in gold.
+- ``tail_recall``: ``{"bands", "batch", "lo", "hi", "expected"}``, shares by count in gold;
+- ``synthetic``: see ``figure_synthetic.py``.
 
 A figure whose numbers are missing or do not fit together is left out. Nothing here touches pyplot
 or any other global state, and Matplotlib is imported only when a figure is drawn.
@@ -14,13 +15,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tailguard.measure.base import AXES, AXIS_NAMES, Axis, Floats, Ints
 from tailguard.report.base import SliceResult, Verdict
+from tailguard.report.chart import (
+    WIDTH,
+    Chart,
+    finish,
+    floats,
+    mapping,
+    percent_axis,
+    whisker,
+)
+from tailguard.report.figure_synthetic import synthetic_chart
 from tailguard.report.svg import COLOURS, FONT_SIZE, canvas, slot, svg
 from tailguard.report.words import interval, number, one_line, percent
 
@@ -28,8 +38,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 460.0
-MAX_VALUE = 1e15  # anything beyond is no count or share, and overflows the drawing
 MAX_POINTS = 200  # of one curve, drawn and listed
 MAX_SLICES = 25  # rows of the slice figure; the table of the report lists them all
 SIDES = (("batch", "solid"), ("gold", "dashed"))
@@ -41,19 +49,6 @@ AXIS_STYLES: dict[Axis, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One figure: inline SVG, its caption, its alternative text, and the table behind it."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    svg: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 def charts(verdict: Verdict) -> list[Chart]:
     """Every figure that the verdict's numbers allow, in the order of the report."""
     makers: tuple[Callable[[Verdict], Chart | None], ...] = (
@@ -62,6 +57,7 @@ def charts(verdict: Verdict) -> list[Chart]:
         rank_frequency_chart,
         tail_recall_chart,
         slice_chart,
+        synthetic_chart,
     )
     return [chart for make in makers if (chart := make(verdict)) is not None]
 
@@ -77,7 +73,7 @@ def retention_chart(verdict: Verdict) -> Chart | None:
     for row, axis in zip(rows, axes_, strict=True):
         colour = COLOURS["gold" if axis.alarm and axis.beyond else "batch"]
         plot.barh(row, axis.retention, height=0.46, color=colour, alpha=0.35)
-        _whisker(plot, row, axis.retention, axis.lo, axis.hi, colour)
+        whisker(plot, row, axis.retention, axis.lo, axis.hi, colour)
         plot.text(
             1.03, row, percent(axis.retention), va="center", color=COLOURS["ink"], size=FONT_SIZE
         )
@@ -96,7 +92,7 @@ def retention_chart(verdict: Verdict) -> Chart | None:
     plot.set_yticks(list(rows), [f"{AXIS_NAMES[a.axis].capitalize()} ({a.axis})" for a in axes_])
     plot.tick_params(axis="y", labelcolor=COLOURS["ink"])
     plot.set_ylim(len(axes_) - 0.5, -0.5)
-    _percent_axis(plot, "x", 0.0)
+    percent_axis(plot, "x", 0.0)
     plot.set_xlim(0, 1)
     plot.spines["left"].set_visible(False)
     shown = "; ".join(f"{AXIS_NAMES[a.axis]} {percent(a.retention)}" for a in axes_)
@@ -126,7 +122,7 @@ def rarefaction_chart(verdict: Verdict) -> Chart | None:
         plot.fill_between(side["m"], side["lo"], side["hi"], color=colour, alpha=0.22, linewidth=0)
         plot.plot(side["m"], side["value"], color=colour, linestyle=dash, linewidth=2, label=name)
     _short_numbers(plot)
-    _finish(plot, "sample size", "different types found")
+    finish(plot, "sample size", "different types found")
     ends = {name: _last(side["value"]) for name, side in sides.items()}
     alt = "Rarefaction curves. " + " ".join(
         f"{name.capitalize()} ends at {number(end)} types." for name, end in ends.items()
@@ -166,7 +162,7 @@ def rank_frequency_chart(verdict: Verdict) -> Chart | None:
             )
     plot.minorticks_off()
     _short_numbers(plot)
-    _finish(plot, "rank, from commonest to rarest", "frequency")
+    finish(plot, "rank, from commonest to rarest", "frequency")
     ends = " ".join(
         f"{n.capitalize()} reaches rank {number(_last(s['rank']))}." for n, s in sides.items()
     )
@@ -185,7 +181,7 @@ def rank_frequency_chart(verdict: Verdict) -> Chart | None:
 
 def tail_recall_chart(verdict: Verdict) -> Chart | None:
     """Share of gold's types found in the batch, by how rare they are in gold."""
-    curve = _mapping(verdict.curves.get("tail_recall"))
+    curve = mapping(verdict.curves.get("tail_recall"))
     bands = curve.get("bands")
     if not isinstance(bands, Sequence) or isinstance(bands, str) or not bands:
         return None
@@ -193,7 +189,7 @@ def tail_recall_chart(verdict: Verdict) -> Chart | None:
     data = {
         key: values
         for key in ("batch", "lo", "hi", "expected")
-        if (values := _floats(curve.get(key))) is not None and len(values) == len(bands)
+        if (values := floats(curve.get(key))) is not None and len(values) == len(bands)
     }
     if "batch" not in data or not np.isfinite(data["batch"]).any():
         return None
@@ -216,9 +212,9 @@ def tail_recall_chart(verdict: Verdict) -> Chart | None:
     plot.set_xticks(at, [slot(i) for i in range(len(bands))])
     plot.set_xlim(-0.5, len(bands) - 0.5)
     tops = np.concatenate([data["batch"], hi, expected])
-    _percent_axis(plot, "y", 0.0)
+    percent_axis(plot, "y", 0.0)
     plot.set_ylim(0, max(0.05, 1.08 * float(np.nanmax(tops))))
-    _finish(plot, "times seen in gold", "found again in the batch")
+    finish(plot, "times seen in gold", "found again in the batch")
     shown = "; ".join(f"{b}: {percent(v)}" for b, v in zip(bands, data["batch"], strict=True))
     alt = f"Share of gold's types found in the batch, by their count in gold: {shown}."
     return Chart(
@@ -278,8 +274,8 @@ def _draw_slices(shown: Sequence[SliceResult], labels: Sequence[str], margin: fl
     plot.set_yticks(range(len(shown)), [slot(i) for i in range(len(shown))])
     plot.set_ylim(len(shown) - 0.5, -0.5)
     lowest = min(x for s in shown for r in s.retention.values() for x in r if math.isfinite(x))
-    _percent_axis(plot, "x", max(0.0, min(0.9, math.floor(lowest * 10 - 0.2) / 10)))
-    _finish(plot, "retention", "", grid="x", legend_at=-left / (WIDTH - left - 14))
+    percent_axis(plot, "x", max(0.0, min(0.9, math.floor(lowest * 10 - 0.2) / 10)))
+    finish(plot, "retention", "", grid="x", legend_at=-left / (WIDTH - left - 14))
     plot.tick_params(axis="y", labelcolor=COLOURS["ink"])
     return figure
 
@@ -294,29 +290,14 @@ def _worst(part: SliceResult) -> float:
     return min(r[0] for r in part.retention.values() if math.isfinite(r[0]))
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _floats(values: Any) -> Floats | None:
-    """A list of numbers as an array, null as nan; None when it is no such list."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    if array.ndim != 1:
-        return None
-    return np.where(np.abs(array) < MAX_VALUE, array, np.nan)
-
-
 def _sides(
     verdict: Verdict, curve: str, needed: tuple[str, str], optional: tuple[str, ...]
 ) -> dict[str, dict[str, Floats]]:
     """The usable sides of a curve, thinned; optional columns are nan where they are missing."""
     sides = {}
     for name, _ in SIDES:
-        given = _mapping(_mapping(verdict.curves.get(curve)).get(name))
-        read = {key: _floats(given.get(key)) for key in needed + optional}
+        given = mapping(mapping(verdict.curves.get(curve)).get(name))
+        read = {key: floats(given.get(key)) for key in needed + optional}
         x, y = read[needed[0]], read[needed[1]]
         if x is None or y is None or x.size != y.size or np.isnan(x + y).all():
             continue
@@ -349,43 +330,8 @@ def _last(values: Floats) -> float:
     return float(finite[-1]) if finite.size else math.nan
 
 
-def _whisker(plot: Axes, row: float, at: float, lo: float, hi: float, colour: str) -> None:
-    if math.isfinite(lo) and math.isfinite(hi):
-        plot.plot([lo, hi], [row, row], color=colour, linewidth=3, solid_capstyle="butt")
-    plot.plot([at], [row], "|", color=colour, markersize=15, markeredgewidth=3)
-
-
-def _percent_axis(plot: Axes, which: str, low: float) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    axis = plot.xaxis if which == "x" else plot.yaxis
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: percent(value) if value else "0"))
-    (plot.set_xlim if which == "x" else plot.set_ylim)(low, 1.01)
-
-
 def _short_numbers(plot: Axes) -> None:
     from matplotlib.ticker import EngFormatter
 
     for axis in (plot.xaxis, plot.yaxis):
         axis.set_major_formatter(EngFormatter(sep="", usetex=False))
-
-
-def _finish(
-    plot: Axes, x: str, y: str, *, grid: Literal["x", "y"] = "y", legend_at: float = -0.02
-) -> None:
-    plot.grid(axis=grid, color=COLOURS["grid"], linewidth=0.8)
-    plot.set_xlabel(x, color=COLOURS["soft"], size=FONT_SIZE, labelpad=6)
-    plot.set_ylabel(y, color=COLOURS["soft"], size=FONT_SIZE, labelpad=6)
-    plot.legend(
-        loc="lower left",
-        bbox_to_anchor=(legend_at, 1.0),
-        ncols=4,
-        frameon=False,
-        fontsize=FONT_SIZE,
-        labelcolor=COLOURS["ink"],
-        handlelength=1.8,
-        handletextpad=0.5,
-        columnspacing=1.2,
-        borderaxespad=0.2,
-    )

@@ -15,7 +15,7 @@ import numpy as np
 from tailguard.lab.overlay import Overlay, trusted
 from tailguard.lab.store import Summary
 from tailguard.mix.samples import Floats, Ints
-from tailguard.report.figures import Chart
+from tailguard.report.chart import Chart
 from tailguard.report.lab.study import Case
 from tailguard.report.lab.wording import (
     ROUNDING,

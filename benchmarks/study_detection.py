@@ -51,6 +51,7 @@ class Pairs:
         self.domain = np.array([row["domain"] for row in rows])
         self.generator = np.array([row["generator"] for row in rows])
         self.fold = np.array([zlib.crc32(row["pair"].encode()) % FOLDS for row in rows])
+        self.pair = np.unique([row["pair"] for row in rows], return_inverse=True)[1]
         # The same human text stands beside every generator, cut differently: one counts.
         first = np.unique([f"{r['pair']} {r['label']}" for r in rows], return_index=True)[1]
         self.single = np.isin(np.arange(len(rows)), first)

@@ -13,12 +13,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+# Spelled out, because the registry loads what makes --help slow; a test compares the two.
+KINDS = "linear, combination"
+
 Human = Annotated[str, typer.Argument(help="Human texts: a file, glob or folder.")]
 Synthetic = Annotated[str, typer.Argument(help="Synthetic texts: a file, glob or folder.")]
 Sources = Annotated[list[str], typer.Argument(help="Files, globs, folders, or builtin:NAME.")]
 Text = Annotated[Optional[str], typer.Option("--text-column", help="Column with the text.")]  # noqa: UP045
 Words = Annotated[int, typer.Option(help="Words looked at in each text; 0 for all.", min=0)]
 Side = Annotated[str, typer.Option(help="Which end they are taken from: last or first.")]
+Kind = Annotated[str, typer.Option(help="Detector: " + KINDS + ".")]
+Group = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Column of what belongs together (prompt, source); folds keep it whole."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rate = Annotated[float, typer.Option(help="False-positive rate that is promised.")]
 Confidence = Annotated[float, typer.Option(help="Chance over calibrations that it holds.")]
@@ -29,6 +37,8 @@ def fit(
     human: Human,
     synthetic: Synthetic,
     output: Annotated[Path, typer.Option("--output", "-o", help="Detector file to write.")],
+    kind: Kind = "combination",
+    group_by: Group = None,
     words: Words = 100,
     side: Side = "last",
     text_column: Text = None,
@@ -39,7 +49,39 @@ def fit(
     from tailguard.cli.outputs import check_output
 
     check_output(output, [human, synthetic])
-    run_fit(human, synthetic, output, (words, side), text_column, as_json=json)
+    how = kind, (words, side), group_by
+    run_fit(human, synthetic, output, how, text_column, as_json=json)
+
+
+@app.command()
+def fingerprint(
+    samples: Annotated[list[str], typer.Argument(help="Texts that your model wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Detector file to write.")],
+    human: Annotated[
+        str, typer.Option(help="Human texts of the same domain.")
+    ] = "builtin:python-docs",
+    other: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Texts of another model; once for each."),
+    ] = None,
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The model's name; by default that of the first file."),
+    ] = None,
+    kind: Kind = "combination",
+    words: Words = 100,
+    side: Side = "last",
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Fit a detector for the outputs of your own model, and tell how well it knows them."""
+    from tailguard.cli.detecting import run_fingerprint
+    from tailguard.cli.outputs import check_output
+
+    check_output(output, [*samples, human, *(other or [])])
+    against = human, list(other or [])
+    how = kind, (words, side)
+    run_fingerprint(samples, against, output, name, how, text_column, as_json=json)
 
 
 @app.command()

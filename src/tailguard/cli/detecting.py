@@ -16,8 +16,8 @@ from tailguard.cli.records import open_sources
 from tailguard.corpus import Corpus, Quarantine, write_corpus
 from tailguard.detect.calibration import Target
 from tailguard.detect.canonical import Window, canonical
-from tailguard.detect.detectors.linear import LinearDetector
-from tailguard.detect.fitting import calibrate_detector, fit_detector
+from tailguard.detect.detectors.registry import make_detector
+from tailguard.detect.fitting import calibrate_detector, fingerprint, fit_detector
 from tailguard.detect.leaks import Leak, leak_probe
 from tailguard.detect.scoring import Scorer
 from tailguard.detect.shares import shares_by_source
@@ -29,21 +29,62 @@ _LEAK_DOCUMENTS = 20_000
 
 
 def run_fit(
-    human: str, synthetic: str, output: Path, window: tuple[int, str], column: str | None, *,
-    as_json: bool,
+    human: str, synthetic: str, output: Path, how: tuple[str, tuple[int, str], str | None],
+    column: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit, write, and report counts and the leak probe."""
+    kind, window, group_by = how
     corpora = [open_sources([name], column) for name in (human, synthetic)]
-    saved, left = fit_detector(*corpora, detector=LinearDetector(_window(window)))
+    detector = make_detector(kind, _window(window))
+    saved, left = fit_detector(*corpora, detector=detector, group_by=group_by)
     save_detector(saved, output)
-    found = {"output": str(output), "fitted": saved.counts, "left_out": left}
-    _print(found | {"leaks": [_leak(leak) for leak in saved.leaks]}, as_json)
-    if not as_json:
-        print(f"fitted on {saved.counts['human']:,} human and {saved.counts['synthetic']:,} "
-              f"synthetic texts ({saved.detector.window.label}); written to {output}")  # fmt: skip
-        for name, reasons in left.items():
-            _left_out(name, reasons)
-        _show_leaks(saved.leaks, "in the texts as the detector sees them")
+    found = {"output": str(output), "kind": kind, "fitted": saved.counts, "left_out": left}
+    held = {name: len(law) for name, law in saved.made.items()}
+    _print(found | {"held_out": held, "leaks": [_leak(leak) for leak in saved.leaks]}, as_json)
+    if as_json:
+        return
+    print(f"{kind} detector fitted on {saved.counts['human']:,} human and "
+          f"{saved.counts['synthetic']:,} synthetic texts ({saved.detector.window.label}); "
+          f"written to {output}")  # fmt: skip
+    for name, reasons in left.items():
+        _left_out(name, reasons)
+    _show_leaks(saved.leaks, "in the texts as the detector sees them")
+    print(f"next: tailguard detect calibrate {output} --human HUMAN_TEXTS_NOT_FITTED_ON")
+
+
+def run_fingerprint(
+    samples: list[str], against: tuple[str, list[str]], output: Path, name: str | None,
+    how: tuple[str, tuple[int, str]], column: str | None, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Fit on one model's samples, write, and report from whom they can be told."""
+    human, others = against
+    model = name or Path(samples[0]).name.split(".")[0] or "model"
+    detector = make_detector(how[0], _window(how[1]))
+    saved, apart, left = fingerprint(
+        open_sources(samples, column), open_sources([human], column),
+        {path: open_sources([path], column) for path in others}, model=model, detector=detector,
+    )  # fmt: skip
+    save_detector(saved, output)
+    rows = [{"from": s.name, "n": s.n, "auroc": s.auroc, "lo": s.lo, "hi": s.hi} for s in apart]
+    _print({"output": str(output), "model": model, "fitted": saved.counts, "left_out": left,
+            "apart": rows, "leaks": [_leak(leak) for leak in saved.leaks]}, as_json)  # fmt: skip
+    if as_json:
+        return
+    print(f"fingerprint of {model} fitted on {saved.counts['synthetic']:,} samples; "
+          f"written to {output}")  # fmt: skip
+    for s in apart:
+        who = "human texts" if s.name == "human" else s.name
+        print(f"  told from {who} with AUROC {s.auroc:.3f} [{s.lo:.3f}, {s.hi:.3f}], n {s.n:,}")
+    if not others:
+        print("  no texts of other models were given (--other): high scores may say no more than "
+              "synthetic")  # fmt: skip
+    if human.startswith("builtin:"):
+        print("  told from bundled text, which is of another domain than most: give human texts of "
+              "your model's domain (--human)")  # fmt: skip
+    for side, reasons in left.items():
+        _left_out(side, reasons)
+    _show_leaks(saved.leaks, "in the texts as the detector sees them")
+    print(f"next: tailguard detect calibrate {output} --human HUMAN_TEXTS")
 
 
 def run_calibrate(

@@ -154,3 +154,39 @@ def slices_of(names: list[str | None]) -> dict[str | None, list[int]]:
     for row, name in enumerate(names):
         out.setdefault(name, []).append(row)
     return out
+
+
+def sample_records(
+    corpus: Corpus, n: int, columns: Sequence[str], *, rng: np.random.Generator
+) -> tuple[pa.Table, int]:
+    """``n`` records drawn evenly from a corpus (all where it has fewer), and how many it has.
+
+    The table has ``text`` and those of ``columns`` that records have, as text. One pass; memory
+    holds twice the sample at most. Bad rows are left out.
+    """
+    parts: list[pa.Table] = []
+    keys, kept, total = [np.zeros(0)], 0, 0
+    for batch in corpus.batches(Quarantine()):
+        texts = texts_of(batch, corpus.name).cast(pa.large_string())
+        values = {name: pa.array(column_values(batch, name), pa.string()) for name in columns}
+        parts.append(pa.table({"text": texts, **values}))
+        keys.append(rng.random(len(batch)))
+        total += len(batch)
+        kept += len(batch)
+        if kept > 2 * n:
+            parts, keys = _smallest(parts, keys, n)
+            kept = n
+    if not total:
+        return pa.table({"text": pa.array([], pa.large_string())}), 0
+    (table,), _ = _smallest(parts, keys, n)
+    used = [name for name in table.column_names if table.column(name).null_count < len(table)]
+    return table.select(used), total
+
+
+def _smallest(
+    parts: list[pa.Table], keys: list[Floats], n: int
+) -> tuple[list[pa.Table], list[Floats]]:
+    """The rows with the n smallest keys, in their own order."""
+    every = np.concatenate(keys)
+    rows = np.sort(np.argsort(every, kind="stable")[:n])
+    return [pa.concat_tables(parts).take(pa.array(rows)).combine_chunks()], [every[rows]]

@@ -30,8 +30,8 @@ from tailguard.detect.canonical import Window, canonical
 from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import DriftGate
 from tailguard.detect.leaks import auroc, leak_probe
-from tailguard.detect.occurrence import Occurrence, plain_share
-from tailguard.detect.prevalence import score_prevalence
+from tailguard.detect.prevalence.occurrence import Occurrence, plain_share
+from tailguard.detect.prevalence.mixture import score_prevalence
 from tailguard.detect.gather import content_hashes
 from tailguard.measure.tokens import tokenize
 

@@ -16,7 +16,8 @@ from audit_cases import documents, fields, halves
 
 import tailguard
 from tailguard import auditing
-from tailguard.auditing import READ, SECTIONS, TESTED, Case, audit
+from tailguard.auditing import READ, SECTIONS, Case, audit
+from tailguard.auditing.verdict import TESTED
 from tailguard.corpus import Columns
 from tailguard.errors import CorpusError, InputError, PolicyError
 from tailguard.lab.families.ngram import NGram

@@ -10,6 +10,7 @@ import typer
 
 from tailguard import __version__
 from tailguard.cli import corpus as corpus_commands
+from tailguard.cli import credentials as credentials_commands
 from tailguard.cli import detect as detect_commands
 from tailguard.cli import gold as gold_commands
 from tailguard.cli import lab as lab_commands
@@ -32,6 +33,7 @@ app.add_typer(metrics, name="metrics")
 app.add_typer(gold_commands.app, name="gold")
 standards.add_commands(ledger_commands.app)
 app.add_typer(ledger_commands.app, name="ledger")
+credentials_commands.add_commands(lineage_commands.app)
 app.add_typer(lineage_commands.app, name="lineage")
 app.add_typer(detect_commands.app, name="detect")
 app.add_typer(watermark_commands.app, name="watermark")
@@ -123,6 +125,14 @@ def audit(
     created_column: Created = None,
     vector_column: Vector = None,
     quarantine: Quarantine = None,
+    detector: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Detector file, to estimate how much is synthetic."),
+    ] = None,
+    synthetic: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Synthetic texts the detector was not fitted on; one per maker."),
+    ] = None,
     ledger: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Ledger to enter the verdict into, signed with --key."),
@@ -153,6 +163,8 @@ def audit(
         policy=policy,
         columns=columns_of(text_column, source_column, created_column, vector_column),
         by=[name.strip() for name in by.split(",") if name.strip()],
+        detector=detector,
+        synthetic=synthetic or (),
         engine=engine.value,
         workers=workers,
         quarantine=quarantine,

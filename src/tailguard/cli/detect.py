@@ -130,18 +130,95 @@ def score(
 @app.command()
 def prevalence(
     sources: Sources,
-    detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
+    detector: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--detector", "-d", help="Calibrated detector; else origin columns alone."),
+    ] = None,
     synthetic: Annotated[
-        list[str], typer.Option("--synthetic", help="Synthetic texts not fitted on; one per maker.")
-    ],
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Synthetic texts not fitted on, one per maker; else the detector's."),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="Columns to slice by; month is that of created, else captured.")
+    ] = "source",
+    audited: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Column with what people found in a random sample."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the resampling.", min=0)] = 0,
     text_column: Text = None,
     json: Json = False,
 ) -> None:
-    """Estimate the synthetic share of every source, with an interval, or refuse."""
-    from tailguard.cli.detecting import run_prevalence
+    """Estimate the synthetic share of every slice, and the human share by all evidence."""
+    from tailguard.cli.detect_prevalence import run_prevalence
 
-    run_prevalence(sources, detector, synthetic, seed, text_column, as_json=json)
+    made, how = synthetic or [], (by, audited)
+    run_prevalence(sources, detector, made, how, seed, text_column, as_json=json)
+
+
+@app.command()
+def tails(
+    sources: Sources,
+    detector: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--detector", "-d", help="Calibrated detector file; else column decision."),
+    ] = None,
+    by: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Column of groups, such as writer or language; once for each."),
+    ] = None,
+    cluster: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Column of what belongs together; one record of each is looked at."),
+    ] = None,
+    max_fpr: Rate = 0.01,
+    confidence: Confidence = 0.95,
+    synthetic: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Synthetic texts not fitted on; else those of the detector file."),
+    ] = None,
+    share: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Synthetic share at which deleting is compared with weighing."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random deletions.", min=0)] = 0,
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Report which human tails the filter would delete from human records."""
+    from tailguard.cli.detect_tails import run_tails
+
+    groups, weighing = (by or [], cluster), (synthetic or [], share)
+    limits = (max_fpr, confidence)
+    run_tails(sources, detector, groups, limits, weighing, seed, text_column, as_json=json)
+
+
+@app.command()
+def weigh(
+    sources: Sources,
+    detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    synthetic: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Synthetic texts not fitted on; else those of the detector file."),
+    ] = None,
+    cap: Annotated[
+        Optional[float], typer.Option(help="Largest weight; the root of the records without it.")  # noqa: UP045
+    ] = None,
+    share: Annotated[
+        Optional[float], typer.Option(help="Synthetic share, where it is known.")  # noqa: UP045
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.", min=0)] = 0,
+    text_column: Text = None,
+    json: Json = False,
+) -> None:
+    """Weigh records towards the law of the human ones instead of deleting any."""
+    from tailguard.cli.detect_tails import run_weigh
+    from tailguard.cli.outputs import check_output
+
+    made = synthetic or []
+    check_output(output, [*sources, str(detector), *made])
+    run_weigh(sources, detector, made, output, (cap, share), seed, text_column, as_json=json)
 
 
 @app.command()

@@ -20,7 +20,6 @@ from tailguard.detect.detectors.registry import make_detector
 from tailguard.detect.fitting import calibrate_detector, fingerprint, fit_detector
 from tailguard.detect.leaks import Leak, leak_probe
 from tailguard.detect.scoring import Scorer
-from tailguard.detect.shares import shares_by_source
 from tailguard.detect.store import load_detector, save_detector
 from tailguard.engine.progress import progress
 from tailguard.errors import InputError
@@ -136,37 +135,6 @@ def run_score(
         if bad.total:
             print(bad)
     elif bad.total:
-        print(f"tailguard: {bad}", file=sys.stderr)
-
-
-def run_prevalence(
-    sources: list[str], path: Path, synthetic: list[str], seed: int, column: str | None, *,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Estimate and show the synthetic share of every source."""
-    made = {name: open_sources([name], column) for name in synthetic}
-    rng = np.random.default_rng(np.random.SeedSequence(seed))
-    bad = Quarantine()
-    found = shares_by_source(
-        load_detector(path), open_sources(sources, column), made, rng=rng, quarantine=bad
-    )
-    rows = []
-    for part in found:
-        share = part.found
-        rows.append({
-            "source": part.source, "drift": part.drift.state,
-            "n": part.drift.n if share is None else share.n,
-            "status": "refused" if share is None else share.status,
-            "share": share and share.share, "lo": share and share.lo, "hi": share and share.hi,
-            "fit_p": share and share.fit_p, "note": part.reason,
-        })  # fmt: skip
-        if not as_json:
-            name = part.source or "all records"
-            number = "refused" if share is None else f"{share.share:.1%} synthetic "
-            number += "" if share is None else f"[{share.lo:.1%}, {share.hi:.1%}]"
-            print(f"{name}: {number} ({part.reason})")
-    _print({"slices": rows, "quarantined": bad.total}, as_json)
-    if bad.total:
         print(f"tailguard: {bad}", file=sys.stderr)
 
 

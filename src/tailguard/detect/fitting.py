@@ -18,7 +18,7 @@ from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import DriftGate
 from tailguard.detect.gather import MOST_SLICES, Gathered, gather_texts
 from tailguard.detect.leaks import auroc, auroc_interval, leak_probe
-from tailguard.detect.prevalence import LEAST
+from tailguard.detect.prevalence.mixture import LEAST
 from tailguard.detect.store import SavedDetector
 from tailguard.measure.base import Floats, Ints
 

@@ -23,12 +23,10 @@ from tailguard.detect.calibration import (
 )
 from tailguard.detect.canonical import Window, canonical
 from tailguard.detect.drift import Drift
-from tailguard.detect.gather import (  # noqa: F401
+from tailguard.detect.gather import (
     MOST_SLICES,
     Sample,
-    content_hashes,
     count_words,
-    gather_texts,
     slices_of,
     source_names,
     texts_of,

@@ -1,20 +1,21 @@
 """The main job: is this batch safe to train on, next to data you trust?
 
-Composes the packages below it and holds no measuring of its own. A *section* is a function from
-the case (batch, gold, policy) to findings; add one to ``SECTIONS`` and it is part of every audit.
+Text is audited here, rows of numbers in ``rows.py``. Composes the packages below it and holds no
+measuring of its own. A *section* is a function from the case (batch, gold, policy) to findings; add
+one to ``SECTIONS`` and it is part of every audit.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import tailguard
+from tailguard.auditing.rows import audit_rows
+from tailguard.auditing.verdict import assembled, require_other, tested
 from tailguard.corpus import Columns, Corpus, Quarantine
 from tailguard.engine.progress import progress
 from tailguard.errors import CorpusError, InputError
@@ -27,14 +28,11 @@ from tailguard.measure.readings import METRICS, read
 from tailguard.measure.stage import Diagnosis, degenerate_evidence, diagnose, permutation_level
 from tailguard.measure.survey import survey
 from tailguard.measure.units import make_units
-from tailguard.measure.vectors.contrast import examine as examine_rows
-from tailguard.measure.vectors.metrics import METRICS as METRICS_OF_ROWS
-from tailguard.measure.vectors.metrics import read_vectors
-from tailguard.measure.vectors.summary import VectorProfile, demand_same
-from tailguard.measure.vectors.survey import is_vectors, opened, survey_vectors
-from tailguard.report import explain_rows
+from tailguard.measure.vectors.survey import is_vectors, opened
 from tailguard.report.base import Finding, Side, SliceResult, Verdict
 from tailguard.report.decide import decide, limit_findings
+from tailguard.report.detection import SECTION as DETECTION
+from tailguard.report.detection import Detected, detect_synthetic
 from tailguard.report.explain import OF_TEXT, caveats_of, collapse_findings
 from tailguard.report.origin import SECTION as PROVENANCE
 from tailguard.report.origin import provenance_findings
@@ -49,8 +47,6 @@ READ = (
 """Metrics every audit reads; ``tailguard measure`` reads all."""
 LEAST_SLICE_ALPHA = 0.0001
 """However many slices share the level, none is tested below this: it takes 1 / level divisions."""
-TESTED = "tested: retention"
-"""Note on the readings that the verdict rests on; the others only describe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +60,7 @@ class Case:
     shown: Shown
     lost: tuple[str, ...]
     provenance: tuple[Finding, ...] = ()
+    detected: Detected = field(default_factory=Detected)
 
 
 Section = Callable[[Case], Iterable[Finding]]
@@ -112,13 +109,19 @@ def provenance_section(case: Case) -> Iterable[Finding]:
     return case.provenance
 
 
+def detection_section(case: Case) -> Iterable[Finding]:
+    """How much of the batch is synthetic, by a detector, and which documents it would name."""
+    return case.detected.findings
+
+
 SECTIONS: list[Section] = [
     collapse_section,
     limits_section,
     overlap_section,
     provenance_section,
+    detection_section,
 ]
-"""Run in this order for every audit; prevalence and forecast join here."""
+"""Run in this order for every audit; the forecast joins here."""
 
 
 def audit(
@@ -128,6 +131,8 @@ def audit(
     policy: Policy | str | Path | None = None,
     columns: Columns = Columns(),  # noqa: B008
     by: Sequence[str] = (),
+    detector: str | Path | None = None,
+    synthetic: Sequence[str] = (),
     engine: str = "local",
     workers: int | None = None,
     quarantine: str | Path | None = None,
@@ -138,8 +143,10 @@ def audit(
     ``batch`` and ``gold`` are anything ``tailguard.corpus.open_corpus`` takes (paths, globs, lists
     of strings, pandas, Polars or Arrow tables, matrices, Hugging Face datasets) or saved profiles.
     ``columns.vector`` names a column of embeddings, see docs/vectors.md for these. ``policy`` is a
-    :class:`Policy` or a YAML file. ``by`` slices a batch of text by columns. The verdict depends
-    on the data, the policy and the seed only, never on engine or workers.
+    :class:`Policy` or a YAML file. ``by`` slices a batch of text by columns. ``detector`` is a
+    detector file, by which the synthetic share of a batch of text is estimated; ``synthetic`` names
+    texts that it was not fitted on, where it holds no scores of such texts. The verdict depends on
+    the data, the policy and the seed only, never on engine or workers.
 
     Raises :class:`InputError` (or a subclass) for input that cannot be used, when batch and gold
     are the same, and for a column in ``by`` that a profile given as batch was not sliced by.
@@ -154,9 +161,11 @@ def audit(
     rules = policy if isinstance(policy, Policy) else load_policy(policy) if policy else Policy()
     sides = opened(batch, columns), _opened_gold(gold, columns)
     if any(is_vectors(side) for side in sides):
+        if detector is not None:
+            raise InputError("detector", "a batch of texts", "rows of numbers", "leave it out")
         work: dict[str, Any] = {"columns": columns, "engine": engine, "workers": workers}
         names = _name(batch), _name(gold)
-        return _audit_rows(sides, gold, names, rules, by, quarantine, seed, work)
+        return audit_rows(sides, gold, names, rules, by, quarantine, seed, work)
     source, reference = sides
     trusted = survey(reference, columns=columns, engine=engine, workers=workers, label="gold")
     incoming = survey(
@@ -164,7 +173,7 @@ def audit(
         label="batch",
     )  # fmt: skip
     ours, theirs = incoming.profile, trusted.profile
-    _require_other(ours, theirs)
+    require_other(ours, theirs)
     _require_slices(ours, by)
     diagnosis = examine(ours, theirs, policy=rules, seed=seed)
     shown = Shown()
@@ -173,77 +182,12 @@ def audit(
     asked = rules.sections.get(PROVENANCE, {})
     origin = provenance_findings(source, gold, asked, engine=engine, workers=workers)
     words = tuple(lost_words(ours, theirs))
-    case = Case(ours, theirs, rules, diagnosis, shown, words, tuple(origin))
+    detected = detect_synthetic(
+        source, reference, rules.sections.get(DETECTION, {}), detector=detector,
+        synthetic=synthetic, seed=seed,
+    )  # fmt: skip
+    case = Case(ours, theirs, rules, diagnosis, shown, words, tuple(origin), detected)
     return _verdict(case, _name(batch), _name(gold), seed)
-
-
-def _audit_rows(
-    sides: tuple[Any, Any],
-    reference: Any,
-    names: tuple[str, str],
-    policy: Policy,
-    by: Sequence[str],
-    quarantine: str | Path | None,
-    seed: int,
-    work: dict[str, Any],
-) -> Verdict:
-    """The audit of numbers, vectors and images."""
-    if by:
-        raise InputError("by", "no slices of rows of numbers", ", ".join(by), "leave it out")
-    for who, side in zip(("batch", "gold"), sides, strict=True):
-        if not is_vectors(side):
-            raise InputError(who, "rows of numbers or images, as the other side is", "text",
-                             "name the vector column of both")  # fmt: skip
-    batch = survey_vectors(sides[0], quarantine=quarantine, label="batch", **work).profile
-    gold = survey_vectors(sides[1], label="gold", **work).profile
-    demand_same(batch, gold, "batch")
-    _require_other(batch, gold)
-    diagnosis = examine_rows(
-        batch, gold, alpha=policy.alpha, margin=policy.margin, resolution=policy.resolution,
-        seed=seed,
-    )  # fmt: skip
-    copied = batch.contents.counts[batch.contents.counts > 1].sum()
-    findings = (
-        *explain_rows.collapse_findings(diagnosis, batch, gold),
-        *limit_findings(
-            policy, documents=batch.n_rows, quarantined=batch.quarantined,
-            near_duplicate_frac=float(copied / max(batch.contents.counts.sum(), 1)),
-        ),
-        *explain_rows.overlap_findings(batch, gold),
-        *provenance_findings(
-            sides[0], reference, policy.sections.get(PROVENANCE, {}),
-            engine=work["engine"], workers=work["workers"],
-        ),
-    )  # fmt: skip
-    status, rule = decide(
-        diagnosis.stage, alarm=bool(diagnosis.alarms), findings=findings,
-        documents=batch.n_rows, policy=policy,
-    )  # fmt: skip
-    metrics = read_vectors(list(METRICS_OF_ROWS.values()), batch, gold)
-    return _assembled(
-        diagnosis, policy, seed,
-        status=status, rule=rule, findings=findings,
-        headline=headline_of(status, diagnosis, explain_rows.OF_ROWS),
-        readings=(*_tested(diagnosis, min(batch.n_rows, batch.rows.k)), *metrics),
-        caveats=explain_rows.caveats_of(diagnosis, batch, gold),
-        todo=todo_of(status, diagnosis, findings, explain_rows.OF_ROWS),
-        batch=_rows_side(batch, names[0]), gold=_rows_side(gold, names[1]),
-    )  # fmt: skip
-
-
-def _rows_side(profile: VectorProfile, name: str) -> Side:
-    """Of rows of numbers: every finite value counts as a token."""
-    return Side(
-        name, profile.n_rows, profile.n_values, profile.n_bytes, profile.quarantined,
-        profile.fingerprint(),
-    )  # fmt: skip
-
-
-def _require_other(batch: Profile | VectorProfile, gold: Profile | VectorProfile) -> None:
-    if batch.fingerprint() == gold.fingerprint():
-        raise InputError(
-            "batch", "other data than gold", "gold itself", "pass the batch you want to audit"
-        )
 
 
 def _opened_gold(gold: Any, columns: Columns) -> Any:
@@ -331,14 +275,8 @@ def _slices(case: Case, seed: int) -> tuple[SliceResult, ...]:
 
 def _readings(case: Case) -> tuple[Reading, ...]:
     """What was tested, as retentions (gold is 1), then metrics that only describe."""
-    tested = _tested(case.diagnosis, len(case.batch.documents))
-    return (*tested, *read([METRICS[name] for name in READ], case.batch, case.gold))
-
-
-def _tested(diagnosis: Diagnosis, n: int) -> list[Reading]:
-    return [
-        Reading(e.name, e.retention, e.lo, e.hi, n, 1.0, e.p, TESTED) for e in diagnosis.evidence
-    ]
+    own = tested(case.diagnosis, len(case.batch.documents))
+    return (*own, *read([METRICS[name] for name in READ], case.batch, case.gold))
 
 
 def _verdict(case: Case, batch: str, gold: str, seed: int) -> Verdict:
@@ -351,33 +289,14 @@ def _verdict(case: Case, batch: str, gold: str, seed: int) -> Verdict:
         documents=case.batch.n_documents,
         policy=policy,
     )
-    return _assembled(
+    return assembled(
         diagnosis, policy, seed,
         status=status, rule=rule, findings=findings,
         headline=headline_of(status, diagnosis, OF_TEXT),
         readings=_readings(case),
         slices=_slices(case, seed),
-        caveats=caveats_of(diagnosis, case.batch, case.gold),
+        caveats=(*caveats_of(diagnosis, case.batch, case.gold), *case.detected.caveats),
         todo=todo_of(status, diagnosis, findings, OF_TEXT),
         batch=_side(case.batch, batch), gold=_side(case.gold, gold),
-        curves=curves(case.batch, case.gold),
+        curves=curves(case.batch, case.gold) | dict(case.detected.curves),
     )  # fmt: skip
-
-
-def _assembled(diagnosis: Diagnosis, policy: Policy, seed: int, **told: Any) -> Verdict:
-    """The verdict out of the diagnosis and what its modality tells about it."""
-    return Verdict(
-        stage=diagnosis.stage,
-        score=diagnosis.score,
-        score_lo=diagnosis.score_lo,
-        score_hi=diagnosis.score_hi,
-        axes=diagnosis.axes,
-        functional=diagnosis.functional,
-        structural=diagnosis.structural,
-        documents_needed=diagnosis.documents_needed,
-        seed=seed,
-        version=tailguard.__version__,
-        policy=policy.model_dump(mode="json"),
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **({"slices": ()} | told),
-    )

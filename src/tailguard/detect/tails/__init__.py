@@ -1,0 +1,1 @@
+"""What a filter would delete of the human tails, and weights instead of deletion."""

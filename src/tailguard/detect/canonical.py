@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
+from numba import int64, njit, uint64
 
 from tailguard.detect.base import Texts, as_array
 from tailguard.errors import InputError
+from tailguard.measure.base import Ints
 from tailguard.measure.tokens import buffers
 
 Side = Literal["last", "first"]
@@ -83,7 +84,7 @@ def _rewrite(
     data: Any, offsets: Any, words: int, last: bool, out: Any, bounds: Any, starts: Any
 ) -> Any:
     """Write each text with single spaces and keep ``words`` of it; gives the bytes written."""
-    at = 0
+    at: Any = 0
     bounds[0] = 0
     for d in range(len(offsets) - 1):
         i, end = offsets[d], offsets[d + 1]
@@ -112,6 +113,13 @@ def _rewrite(
                 out[at] = data[i]
                 i += 1
             at += 1
+            # Nearly all that is left of a word is plain; unsigned places save a check of each.
+            place, to = uint64(i), uint64(at)
+            while place < uint64(end) and 32 < data[place] < 127:
+                out[to] = data[place]
+                place += uint64(1)
+                to += uint64(1)
+            i, at = int64(place), int64(to)
         if words and last and n > words:
             keep = starts[n % words]
             for k in range(at - keep):
@@ -137,5 +145,29 @@ def canonical(texts: Texts, window: Window = Window(0)) -> pa.LargeStringArray:
     bounds = np.empty(len(offsets), np.int64)
     starts = np.empty(max(window.words, 1), np.int64)
     size = _rewrite(data, offsets, window.words, window.side == "last", out, bounds, starts)
-    pieces = [None, pa.py_buffer(bounds), pa.py_buffer(out[:size].copy())]
+    # A short window of long texts must not hold on to the room for all of them.
+    kept = out[:size] if 2 * size > len(out) else out[:size].copy()
+    pieces = [None, pa.py_buffer(bounds), pa.py_buffer(kept)]
     return pa.Array.from_buffers(pa.large_string(), len(array), pieces)
+
+
+@njit(cache=True, nogil=True)
+def _count(data: Any, offsets: Any, out: Any) -> None:
+    for d in range(len(out)):
+        begin, end = offsets[d], offsets[d + 1]
+        n = int64(end > begin)
+        for i in range(begin, end):
+            n += data[i] == 32
+        out[d] = n
+
+
+def word_counts(texts: pa.LargeStringArray) -> Ints:
+    """Words of texts as :func:`canonical` gives them, shape (n,): runs between single spaces.
+
+    >>> word_counts(canonical([" one  two", ""])).tolist()
+    [2, 0]
+    """
+    out = np.zeros(len(texts), np.int64)
+    if len(out):
+        _count(*buffers(texts), out)
+    return out

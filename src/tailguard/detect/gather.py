@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tailguard.corpus import Corpus, Quarantine
 from tailguard.detect.base import DetectorError, Texts
-from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.canonical import Window, canonical, word_counts
 from tailguard.measure.base import Floats, Hashes, Ints
 from tailguard.measure.grams import gram_hash
 from tailguard.measure.tokens import Tokens, tokenize
@@ -87,7 +87,7 @@ def gather_texts(
                 seen.add(value)
                 keep[i] = True
         values = {name: column_values(batch, name) for name in columns}
-        parts.append(Gathered(found, count_words(found), values, content, left).rows(keep))
+        parts.append(Gathered(found, word_counts(found), values, content, left).rows(keep))
     left["quarantined"] = bad.total
     if not any(len(part.texts) for part in parts):
         told = ", ".join(f"{n} {reason}" for reason, n in left.items() if n) or "no records"
@@ -120,15 +120,6 @@ def source_names(batch: pa.RecordBatch) -> list[str | None]:
     return column_values(batch, "source")
 
 
-def count_words(canonical_texts: pa.Array) -> Ints:
-    """Words between single spaces, shape (n,)."""
-    import pyarrow.compute as pc
-
-    spaces = pc.count_substring(canonical_texts, " ").to_numpy(zero_copy_only=False)
-    some = pc.binary_length(canonical_texts).to_numpy(zero_copy_only=False) > 0
-    return (spaces + some).astype(np.int64)
-
-
 class Sample:
     """The texts with the smallest random keys: a uniform sample of a slice, without replacement."""
 
@@ -136,8 +127,14 @@ class Sample:
         self.keys: Floats = np.zeros(0)
         self.texts: Texts = pa.array([], pa.large_string())
 
+    def enters(self, keys: Floats) -> NDArray[np.bool_]:
+        """Which of these keys can enter; the texts of the others need not be looked at."""
+        return keys < (self.keys[-1] if len(self.keys) == SLICE_SAMPLE else np.inf)
+
     def add(self, texts: pa.Array, keys: Floats) -> None:
         """Offer texts with their keys, uniform on [0, 1)."""
+        if not len(keys):
+            return
         keys = np.concatenate([self.keys, keys])
         kept = np.argsort(keys, kind="stable")[:SLICE_SAMPLE]
         both = pa.concat_arrays([self.texts, texts.cast(pa.large_string())])

@@ -21,12 +21,12 @@ from tailguard.detect.calibration import (
     benjamini_hochberg,
     missing,
 )
-from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.canonical import Window, canonical, word_counts
+from tailguard.detect.detectors.base import Prepared
 from tailguard.detect.drift import Drift
 from tailguard.detect.gather import (
     MOST_SLICES,
     Sample,
-    count_words,
     slices_of,
     source_names,
     texts_of,
@@ -60,20 +60,22 @@ class Scorer:
         self._calibration()
         samples: dict[str | None, Sample] = {}
         for batch in corpus.batches(Quarantine()):
-            texts, names = (
-                canonical(texts_of(batch, corpus.name), self._window),
-                source_names(batch),
-            )
+            texts, names = texts_of(batch, corpus.name), source_names(batch)
             for name, rows in slices_of(names).items():
                 sample = samples.setdefault(name, Sample())
-                sample.add(texts.take(pa.array(rows)), rng.random(len(rows)))
+                keys = rng.random(len(rows))
+                enters = sample.enters(keys)
+                own = texts.take(pa.array(np.array(rows)[enters]))
+                sample.add(canonical(own, self._window), keys[enters])
             if len(samples) > MOST_SLICES:
                 raise DetectorError(corpus.name, f"at most {MOST_SLICES:,} sources", "more",
                                     "score fewer at a time")  # fmt: skip
         for name, sample in samples.items():
             self.drifts[name] = self.saved.gate.check(sample.texts, name)
         if self.fdr is not None:
-            decided = [self._decide(batch, corpus.name) for batch in corpus.batches(Quarantine())]
+            decided = [
+                self._decide(batch, corpus.name)[0] for batch in corpus.batches(Quarantine())
+            ]
             p = np.concatenate([found.p for found in decided] or [np.zeros(0)])
             falls = benjamini_hochberg(p, self.fdr)
             self.cutoff = float(p[falls].max()) if falls.any() else 0.0
@@ -85,12 +87,12 @@ class Scorer:
             if taken:
                 raise DetectorError(corpus.name, f"no column {taken[0]!r}", "one",
                                     "rename it, or score the records as they were")  # fmt: skip
-            found = self._decide(batch, corpus.name)
+            found, texts = self._decide(batch, corpus.name)
             if self.fdr is not None:
                 found = self._discoveries(found)
             for decision in found.decisions:
                 self.counts[decision] += 1
-            yield self._with_columns(batch, found)
+            yield self._with_columns(batch, texts, found)
 
     @property
     def _window(self) -> Window:
@@ -105,15 +107,15 @@ class Scorer:
             raise missing(len(calibration.scores), self.target)
         return calibration
 
-    def _decide(self, batch: pa.RecordBatch, name: str) -> Decisions:
+    def _decide(self, batch: pa.RecordBatch, name: str) -> tuple[Decisions, Prepared]:
         calibration = self._calibration()
-        texts, names = canonical(texts_of(batch, name), self._window), source_names(batch)
-        scores, words = self.saved.detector.score(texts), count_words(texts)
+        texts, names = Prepared.of(texts_of(batch, name), self._window), source_names(batch)
+        scores, words = self.saved.detector.score_prepared(texts), word_counts(texts.texts)
         whole = calibration.decide(scores, words, names, self.target)
         held = whole.withheld()
         stand: NDArray[np.bool_] = np.array([self.drifts[n].state == "match" for n in names], bool)
         pick = stand.tolist()
-        return Decisions(
+        decided = Decisions(
             scores,
             np.where(stand, whole.p, held.p),
             np.where(stand, whole.thresholds, held.thresholds),
@@ -121,6 +123,7 @@ class Scorer:
             [a if ok else b for a, b, ok in zip(whole.decisions, held.decisions, pick,
                                                 strict=True)],
         )  # fmt: skip
+        return decided, texts
 
     def _discoveries(self, found: Decisions) -> Decisions:
         decision = np.full(len(found.p), "abstain", object)
@@ -128,14 +131,15 @@ class Scorer:
         decision[found.p <= self.cutoff] = "synthetic"
         return replace(found, decisions=decision.tolist())
 
-    def _with_columns(self, batch: pa.RecordBatch, found: Decisions) -> pa.RecordBatch:
-        texts, names = batch.column("text"), source_names(batch)
-        evidence: list[str | None] = [
-            json.dumps([[word, round(nats, 4)] for word, nats in self._evidence(texts[i])])
-            if decision == "synthetic"
-            else None
-            for i, decision in enumerate(found.decisions)
-        ]
+    def _with_columns(
+        self, batch: pa.RecordBatch, texts: Prepared, found: Decisions
+    ) -> pa.RecordBatch:
+        names = source_names(batch)
+        evidence: list[str | None] = [None] * len(batch)
+        rows = np.flatnonzero(np.array(found.decisions, object) == "synthetic")
+        told = self.saved.detector.evidence_prepared(texts, rows)
+        for row, moved in zip(rows.tolist(), told, strict=True):
+            evidence[row] = json.dumps([[word, round(nats, 4)] for word, nats in moved])
         added: list[Any] = [
             pa.array(found.scores, from_pandas=True),
             pa.array(found.p, from_pandas=True),
@@ -145,6 +149,3 @@ class Scorer:
             pa.array(evidence, pa.string()),
         ]
         return pa.RecordBatch.from_arrays([*batch.columns, *added], [*batch.schema.names, *COLUMNS])
-
-    def _evidence(self, text: Any) -> list[tuple[str, float]]:
-        return self.saved.detector.evidence(text.as_py())

@@ -135,6 +135,13 @@ class TextDetector(ABC):
         """What moved a text's score most, and how far; positive speaks for synthetic."""
         return []
 
+    def evidence_prepared(
+        self, texts: Prepared, rows: Ints, most: int = 5
+    ) -> list[list[tuple[str, float]]]:
+        """The evidence of some rows of texts that were cut to this detector's window already."""
+        chosen = texts.texts.take(pa.array(rows)).to_pylist()
+        return [self.evidence(text, most) for text in chosen]
+
     @abstractmethod
     def _fit(self, texts: Prepared, synthetic: Labels, groups: Ints) -> None:
         """Learn from usable texts of both classes."""

@@ -88,16 +88,27 @@ class CombinationDetector(TextDetector):
     def evidence(self, text: str, most: int = 5) -> list[tuple[str, float]]:
         """Each part's share of the log-odds in nats, then what moved the weightiest part most."""
         found = Prepared.of([text], self.window)
-        if not found.usable[0]:
-            return []
-        share = self._contributions(found)[0]
-        named = [(f"({part.kind})", float(v)) for part, v in zip(self.parts, share, strict=True)]
-        named = sorted((row for row in named if row[1]), key=lambda row: -abs(row[1]))
+        rows = np.flatnonzero(found.usable)
+        return self.evidence_prepared(found, rows, most)[0] if len(rows) else []
+
+    def evidence_prepared(
+        self, texts: Prepared, rows: Ints, most: int = 5
+    ) -> list[list[tuple[str, float]]]:
+        chosen = texts.rows(rows)
+        shares = self._contributions(chosen)
+        best = np.argmax(np.abs(shares), axis=1)
+        out = []
+        for share in shares.tolist():
+            named = [(f"({p.kind})", v) for p, v in zip(self.parts, share, strict=True) if v]
+            out.append(sorted(named, key=lambda row: -abs(row[1])))
         assert self.weights is not None
-        best = int(np.argmax(np.abs(share)))
-        rate = float(self.weights[best] / self.scale[best])
-        inside = self.parts[best].evidence(text, most)
-        return [*named, *((name, value * rate) for name, value in inside)]
+        for k, part in enumerate(self.parts):
+            mine = np.flatnonzero(best == k)
+            rate = float(self.weights[k] / self.scale[k])
+            told = part.evidence_prepared(chosen, mine, most)
+            for row, inside in zip(mine.tolist(), told, strict=True):
+                out[row] += [(name, value * rate) for name, value in inside]
+        return out
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         from tailguard.detect.detectors.registry import detector_state

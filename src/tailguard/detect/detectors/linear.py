@@ -17,8 +17,14 @@ from tailguard.detect.detectors.base import (
     logistic,
     unfitted,
 )
-from tailguard.detect.detectors.hashed import BITS, counts_matrix, linear_scores, weigh
-from tailguard.measure.base import Floats, Hashes, Ints
+from tailguard.detect.detectors.hashed import (
+    BITS,
+    counts_matrix,
+    linear_evidence,
+    linear_scores,
+    weigh,
+)
+from tailguard.measure.base import Floats, Ints
 from tailguard.measure.store import Arrays, demand
 
 
@@ -66,27 +72,15 @@ class LinearDetector(TextDetector):
         Positive speaks for synthetic. Only word grams can be named; the character grams' sum
         comes last, as ``(characters)``.
         """
+        return self.evidence_prepared(
+            Prepared.of([text], self.window), np.zeros(1, np.int64), most
+        )[0]
+
+    def evidence_prepared(
+        self, texts: Prepared, rows: Ints, most: int = 5
+    ) -> list[list[tuple[str, float]]]:
         idf, weights = self._fitted()
-        found = Prepared.of([text], self.window)
-        tokens = found.tokens
-        if not len(tokens.hashes):
-            return []
-        row = weigh(counts_matrix(found, self.bits), idf)
-        parts = dict(
-            zip(row.indices.tolist(), (row.data * weights[row.indices]).tolist(), strict=True)
-        )
-        shift = np.uint64(64 - self.bits)
-        named: dict[int, str] = {}
-        with np.errstate(over="ignore"):
-            one = (_mix(tokens.hashes) >> shift).astype(np.int64)
-            pair = tokens.hashes[:-1] * np.uint64(0x9E3779B97F4A7C15) + tokens.hashes[1:]
-            two = (_mix(pair) >> shift).astype(np.int64)
-        for width, buckets in ((1, one), (2, two)):
-            for at, bucket in enumerate(buckets.tolist()):
-                named.setdefault(bucket, tokens.text(at, at + width))
-        best = sorted(named, key=lambda bucket: (-abs(parts[bucket]), bucket))[:most]
-        letters = sum(value for bucket, value in parts.items() if bucket >= 1 << self.bits)
-        return [(named[bucket], parts[bucket]) for bucket in best] + [("(characters)", letters)]
+        return linear_evidence(texts, self.bits, idf, weights, rows, most)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         idf, weights = self._fitted()
@@ -112,10 +106,3 @@ class LinearDetector(TextDetector):
         if self.idf is None or self.weights is None:
             raise unfitted()
         return self.idf, self.weights
-
-
-def _mix(x: Hashes) -> Hashes:
-    """``tokens.mix64`` over an array: few tokens are explained, so it need not be compiled."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

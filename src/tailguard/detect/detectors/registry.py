@@ -8,18 +8,25 @@ from tailguard.detect.base import DetectorError
 from tailguard.detect.canonical import Window
 from tailguard.detect.detectors.base import Stored, TextDetector
 from tailguard.detect.detectors.combination import CombinationDetector
+from tailguard.detect.detectors.compression import CompressionDetector
+from tailguard.detect.detectors.language_model import LanguageModelDetector
 from tailguard.detect.detectors.linear import LinearDetector
+from tailguard.detect.detectors.stylometry import StylometryDetector
+from tailguard.detect.detectors.token_statistics import TokenStatisticsDetector
+from tailguard.detect.neural.kinds import NEURAL
 from tailguard.measure.store import Arrays, demand
 
 DETECTORS: dict[str, type[TextDetector]] = {
     kind.kind: kind
-    for kind in (LinearDetector, CombinationDetector)
+    for kind in (
+        LinearDetector, LanguageModelDetector, StylometryDetector, TokenStatisticsDetector,
+        CompressionDetector, CombinationDetector, *NEURAL,
+    )
 }  # fmt: skip
-
-LEARNING = ("linear", "combination")
-"""Kinds that learn from the texts alone."""
-USUAL_PARTS = ("linear",)
+USUAL_PARTS = ("linear", "language-model", "stylometry", "token-statistics", "compression")
 """What a combination is made of where nothing else is asked for."""
+LEARNING = (*USUAL_PARTS, "combination")
+"""Kinds that learn from the texts alone."""
 
 
 def make_detector(kind: str, window: Window) -> TextDetector:

@@ -29,10 +29,10 @@ from tailguard.detect.calibration import Target, threshold
 from tailguard.detect.canonical import Window, canonical
 from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import DriftGate
-from tailguard.detect.leaks import auroc, leak_probe
-from tailguard.detect.prevalence.occurrence import Occurrence, plain_share
-from tailguard.detect.prevalence.mixture import score_prevalence
 from tailguard.detect.gather import content_hashes
+from tailguard.detect.leaks import auroc, leak_probe
+from tailguard.detect.prevalence.mixture import score_prevalence
+from tailguard.detect.prevalence.occurrence import Occurrence, plain_share
 from tailguard.measure.tokens import tokenize
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

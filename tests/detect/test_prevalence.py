@@ -8,8 +8,8 @@ from detect_texts import texts
 from scipy.optimize import minimize_scalar
 
 from tailguard.detect.base import DetectorError
-from tailguard.detect.prevalence.occurrence import Occurrence, plain_share
 from tailguard.detect.prevalence.mixture import mixture_share, score_prevalence
+from tailguard.detect.prevalence.occurrence import Occurrence, plain_share
 
 
 def drawn(share: float, n: int, rng: np.random.Generator, shift: float = 1.5) -> np.ndarray:

@@ -20,8 +20,8 @@ from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.fitting import calibrate_detector, fit_detector
 from tailguard.detect.prevalence.mixture import Prevalence
-from tailguard.detect.prevalence.strata import ScoredAudit, together
 from tailguard.detect.prevalence.slices import Shares, months, shares_by, slice_keys
+from tailguard.detect.prevalence.strata import ScoredAudit, together
 from tailguard.detect.store import SavedDetector, save_detector
 
 

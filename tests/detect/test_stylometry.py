@@ -154,6 +154,17 @@ def sentences_by_hand(text: str, n: float) -> dict[str, float]:
     return out
 
 
+def endings_by_hand(read: Reading, n: float) -> dict[str, float]:
+    """Shares of words with each ending."""
+    words, out = read.words, {}
+    for name in ("ing", "ly", "ed", "ness", "ment", "ity", "al"):
+        out[f"words in -{name}"] = sum(ends_in(w, name) for w in words) / n
+    out["words in -tion/-sion"] = sum(ends_in(w, "tion", "sion") for w in words) / n
+    plural = sum(ends_in(w, "s") and not ends_in(w, "ness", "ous") for w in words)
+    out["words in -s"] = plural / n
+    return out
+
+
 def by_hand(text: str) -> dict[str, float]:
     """Features from their definitions."""
     read = Reading(text)
@@ -180,11 +191,7 @@ def by_hand(text: str) -> dict[str, float]:
     out["dash"] = (sum(m[0] in "-—" for m in marks) - sum(joints)) / n
     out["sign"] = sum(m[0] == "%" for m in marks) / n
     out["slash"] = sum(m[0] == "/" for m in marks) / n
-    for name in ("ing", "ly", "ed", "ness", "ment", "ity", "al"):
-        out[f"words in -{name}"] = sum(ends_in(w, name) for w in words) / n
-    out["words in -tion/-sion"] = sum(ends_in(w, "tion", "sion") for w in words) / n
-    plural = sum(ends_in(w, "s") and not ends_in(w, "ness", "ous") for w in words)
-    out["words in -s"] = plural / n
+    out |= endings_by_hand(read, n)
     out["passive"] = passives(read) / n
     out["numbers"] = sum(w[0] in "0123456789" for w in words) / n
     inner = [bool(re.search("[A-Z]", w)) and not f for w, f in zip(words, first, strict=True)]

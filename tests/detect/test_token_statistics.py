@@ -81,6 +81,24 @@ def diversity_by_hand(words: list[str]) -> dict[str, float]:
     return out
 
 
+def sentences_by_hand(tokens: list[str], logs: Any) -> dict[str, float]:
+    """How log-frequency varies from sentence to sentence."""
+    out: dict[str, float] = {}
+    ends, k = [], 0
+    for at, token in enumerate(tokens):
+        k += token[0].isalnum()
+        following = "".join(tokens[at + 1 : at + 2])
+        if token in ".?" and k and not re.match("[a-z]", following):
+            ends.append(k)
+    means = [logs[a:b].mean() for a, b in zip([0, *ends], ends, strict=False) if b - a >= 4]
+    out["variance of sentences' log-frequency"] = (
+        np.var(means, ddof=1) if len(means) > 1 else np.nan
+    )
+    changes = np.abs(np.diff(means))
+    out["change between sentences' log-frequency"] = changes.mean() if len(changes) else np.nan
+    return out
+
+
 def by_hand(text: str, corpus: list[str]) -> dict[str, float]:
     """The features, from their definitions and without a thought for speed."""
     counts, pair_counts, ranked = known_by_hand(corpus)
@@ -105,17 +123,7 @@ def by_hand(text: str, corpus: list[str]) -> dict[str, float]:
         out["change of log-frequency"] = np.abs(np.diff(logs)).mean() / logs.std(ddof=1)
         lagged = (logs[1:] * logs[:-1]).mean() - logs.mean() ** 2
         out["persistence of log-frequency"] = lagged / logs.var(ddof=1)
-    ends, k = [], 0
-    for at, token in enumerate(tokens):
-        k += token[0].isalnum()
-        following = "".join(tokens[at + 1 : at + 2])
-        if token in ".?" and k and not re.match("[a-z]", following):
-            ends.append(k)
-    means = [logs[a:b].mean() for a, b in zip([0, *ends], ends, strict=False) if b - a >= 4]
-    out["variance of sentences' log-frequency"] = (
-        np.var(means, ddof=1) if len(means) > 1 else np.nan
-    )
-    put("change between sentences' log-frequency", np.abs(np.diff(means)))
+    out |= sentences_by_hand(tokens, logs)
     for g in GAPS:
         for name, frequent in (("frequent", True), ("other", False)):
             places = [i for i in range(g, n) if (rank[i] <= 150) == frequent]

@@ -19,6 +19,7 @@ TESTED = "tested: retention"
 
 
 def require_other(batch: Profile | VectorProfile, gold: Profile | VectorProfile) -> None:
+    """Raise :class:`InputError` where batch and gold are the same."""
     if batch.fingerprint() == gold.fingerprint():
         raise InputError(
             "batch", "other data than gold", "gold itself", "pass the batch you want to audit"
@@ -26,6 +27,7 @@ def require_other(batch: Profile | VectorProfile, gold: Profile | VectorProfile)
 
 
 def tested(diagnosis: Diagnosis, n: int) -> list[Reading]:
+    """Retentions of a diagnosis on ``n`` documents or rows, with their intervals and p-values."""
     return [
         Reading(e.name, e.retention, e.lo, e.hi, n, 1.0, e.p, TESTED) for e in diagnosis.evidence
     ]

@@ -50,7 +50,7 @@ def check_detector(detector: Detector, *, human: Texts = (), synthetic: Texts = 
     """
     who = type(detector).__name__
     rng = np.random.default_rng(0)
-    given = (list(human) or _language("h", rng), list(synthetic) or _language("s", rng))
+    given = (list(human) or _language("h", rng=rng), list(synthetic) or _language("s", rng=rng))
     fit = tuple(side[:FITTED] for side in given)
     held = [side[FITTED : FITTED + HELD] for side in given]
     assert all(len(side) == HELD for side in held), "give at least 320 texts of each class"
@@ -65,7 +65,7 @@ def check_detector(detector: Detector, *, human: Texts = (), synthetic: Texts = 
         _the_file_gives_it_back(fitted, held, who)
 
 
-def _language(kind: str, rng: np.random.Generator) -> list[str]:
+def _language(kind: str, *, rng: np.random.Generator) -> list[str]:
     """Sentences of 30 to 90 words; the languages share most words, and differ in some and in order.
 
     Neither is told by its length or by its punctuation alone.

@@ -65,6 +65,14 @@ Vector = Annotated[
 Engine = Annotated[EngineName, typer.Option(help="Where the work runs.")]
 Workers = Annotated[Optional[int], typer.Option(help="Worker processes; default: all cores.")]  # noqa: UP045
 Seed = Annotated[int, typer.Option(help="Seed of all that is random.", min=0)]
+Detector = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Detector file, to estimate how much is synthetic."),
+]
+Synthetic = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="Synthetic texts the detector was not fitted on; one per maker."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quarantine = Annotated[
     Optional[Path],  # noqa: UP045
@@ -125,14 +133,8 @@ def audit(
     created_column: Created = None,
     vector_column: Vector = None,
     quarantine: Quarantine = None,
-    detector: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Detector file, to estimate how much is synthetic."),
-    ] = None,
-    synthetic: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Synthetic texts the detector was not fitted on; one per maker."),
-    ] = None,
+    detector: Detector = None,
+    synthetic: Synthetic = None,
     ledger: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Ledger to enter the verdict into, signed with --key."),

@@ -14,7 +14,11 @@ app = typer.Typer(
 )
 
 # Spelled out, because the registry loads what makes --help slow; a test compares the two.
-KINDS = "linear, combination"
+KINDS = (
+    "linear, language-model, stylometry, token-statistics, compression, combination (of these), "
+    "or several as a+b; with --model: classifier, likelihood, log-rank, lrr, entropy, "
+    "fast-detectgpt, binoculars"
+)
 
 Human = Annotated[str, typer.Argument(help="Human texts: a file, glob or folder.")]
 Synthetic = Annotated[str, typer.Argument(help="Synthetic texts: a file, glob or folder.")]
@@ -27,6 +31,19 @@ Group = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="Column of what belongs together (prompt, source); folds keep it whole."),
 ]
+Model = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Folder with a transformers model, for the kinds that ask one."),
+]
+Reference = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Folder with the second model (fast-detectgpt, binoculars)."),
+]
+Label = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="The classifier's label that means synthetic."),
+]
+Device = Annotated[str, typer.Option(help="Where the model runs: cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rate = Annotated[float, typer.Option(help="False-positive rate that is promised.")]
 Confidence = Annotated[float, typer.Option(help="Chance over calibrations that it holds.")]
@@ -41,16 +58,20 @@ def fit(
     group_by: Group = None,
     words: Words = 100,
     side: Side = "last",
+    model: Model = None,
+    reference: Reference = None,
+    label: Label = None,
+    device: Device = "cpu",
     text_column: Text = None,
     json: Json = False,
 ) -> None:
     """Fit a detector on human and synthetic texts, and write it with its leak probe."""
-    from tailguard.cli.detecting import run_fit
+    from tailguard.cli.detecting import Wanted, run_fit
     from tailguard.cli.outputs import check_output
 
     check_output(output, [human, synthetic])
-    how = kind, (words, side), group_by
-    run_fit(human, synthetic, output, how, text_column, as_json=json)
+    wanted = Wanted(kind, words, side, model, reference, label, device)
+    run_fit(human, synthetic, output, wanted, group_by, text_column, as_json=json)
 
 
 @app.command()
@@ -75,13 +96,13 @@ def fingerprint(
     json: Json = False,
 ) -> None:
     """Fit a detector for the outputs of your own model, and tell how well it knows them."""
-    from tailguard.cli.detecting import run_fingerprint
+    from tailguard.cli.detecting import Wanted, run_fingerprint
     from tailguard.cli.outputs import check_output
 
     check_output(output, [*samples, human, *(other or [])])
     against = human, list(other or [])
-    how = kind, (words, side)
-    run_fingerprint(samples, against, output, name, how, text_column, as_json=json)
+    wanted = Wanted(kind, words, side)
+    run_fingerprint(samples, against, output, name, wanted, text_column, as_json=json)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tailguard.cli.records import open_sources
 from tailguard.corpus import Corpus, Quarantine, write_corpus
 from tailguard.detect.calibration import Target
 from tailguard.detect.canonical import Window, canonical
-from tailguard.detect.detectors.registry import make_detector
+from tailguard.detect.detectors.base import TextDetector
+from tailguard.detect.detectors.registry import open_detector
 from tailguard.detect.fitting import calibrate_detector, fingerprint, fit_detector
 from tailguard.detect.leaks import Leak, leak_probe
 from tailguard.detect.scoring import Scorer
@@ -27,17 +29,43 @@ from tailguard.errors import InputError
 _LEAK_DOCUMENTS = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The detector that was asked for: its kind, its window, and the model it asks, if any."""
+
+    kind: str
+    words: int
+    side: str
+    model: str | None = None
+    reference: str | None = None
+    label: str | None = None
+    device: str = "cpu"
+
+    def open(self) -> TextDetector:
+        """The detector, unfitted."""
+        return open_detector(
+            self.kind, _window((self.words, self.side)), folder=self.model,
+            reference=self.reference, label=self.label, device=self.device,
+        )  # fmt: skip
+
+
 def run_fit(
-    human: str, synthetic: str, output: Path, how: tuple[str, tuple[int, str], str | None],
+    human: str, synthetic: str, output: Path, wanted: Wanted, group_by: str | None,
     column: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit, write, and report counts and the leak probe."""
-    kind, window, group_by = how
     corpora = [open_sources([name], column) for name in (human, synthetic)]
-    detector = make_detector(kind, _window(window))
+    detector = wanted.open()
     saved, left = fit_detector(*corpora, detector=detector, group_by=group_by)
     save_detector(saved, output)
-    found = {"output": str(output), "kind": kind, "fitted": saved.counts, "left_out": left}
+    kind, area = detector.kind, getattr(detector, "area", None)
+    found = {
+        "output": str(output),
+        "kind": kind,
+        "area": area,
+        "fitted": saved.counts,
+        "left_out": left,
+    }
     held = {name: len(law) for name, law in saved.made.items()}
     _print(found | {"held_out": held, "leaks": [_leak(leak) for leak in saved.leaks]}, as_json)
     if as_json:
@@ -48,17 +76,20 @@ def run_fit(
     for name, reasons in left.items():
         _left_out(name, reasons)
     _show_leaks(saved.leaks, "in the texts as the detector sees them")
+    if getattr(detector, "inverted", False):
+        print(f"the published direction of {kind} is wrong on these texts (AUROC {area:.2f}): "
+              "human texts score higher")  # fmt: skip
     print(f"next: tailguard detect calibrate {output} --human HUMAN_TEXTS_NOT_FITTED_ON")
 
 
 def run_fingerprint(
     samples: list[str], against: tuple[str, list[str]], output: Path, name: str | None,
-    how: tuple[str, tuple[int, str]], column: str | None, *, as_json: bool,
+    wanted: Wanted, column: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit on one model's samples, write, and report from whom they can be told."""
     human, others = against
     model = name or Path(samples[0]).name.split(".")[0] or "model"
-    detector = make_detector(how[0], _window(how[1]))
+    detector = wanted.open()
     saved, apart, left = fingerprint(
         open_sources(samples, column), open_sources([human], column),
         {path: open_sources([path], column) for path in others}, model=model, detector=detector,

@@ -66,10 +66,12 @@ def fit_detector(
     detector.fit(texts["human"], texts["synthetic"], groups=_groups(sides, kept, group_by))
     gate = DriftGate.fit(texts["human"], texts["synthetic"], detector.window)
     seen = np.union1d(sides["human"].hashes, sides["synthetic"].hashes)
-    laws = {
-        name: np.sort(detector.score(sides["synthetic"].texts.take(pa.array(rows))))
-        for name, rows in made.items()
-    }
+    laws = {}
+    for name, rows in made.items():
+        law = np.sort(detector.score(sides["synthetic"].texts.take(pa.array(rows))))
+        law = law[np.isfinite(law)]
+        if len(law) >= LEAST:
+            laws[name] = law
     counts = {name: len(side) for name, side in texts.items()}
     leaks = tuple(leak_probe(texts["human"], texts["synthetic"]))
     return SavedDetector(detector, gate, seen, counts, leaks, laws, model), left
@@ -190,7 +192,7 @@ def fingerprint(
     seen = np.unique(np.concatenate([mine.hashes, *(side.hashes for side in theirs.values())]))
     saved = SavedDetector(
         detector, gate, seen, {"human": len(against), "synthetic": len(fit)},
-        tuple(leak_probe(against, fit)), {model: np.sort(high)}, model,
+        tuple(leak_probe(against, fit)), {model: np.sort(high[np.isfinite(high)])}, model,
     )  # fmt: skip
     found = [
         _separation(name, detector.score(side.texts.filter(pa.array(out[name]))), high)

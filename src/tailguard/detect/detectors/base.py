@@ -85,8 +85,9 @@ class TextDetector(ABC):
     """A detector of text: ``fit`` and ``score`` of :class:`tailguard.detect.base.Detector`.
 
     A subclass is a dataclass with a field ``window`` and a unique ``kind``. It learns in ``_fit``
-    and gives a finite number for every text with a word in ``_score``; higher is more likely
-    synthetic, and no text's number depends on the others. ``state`` and ``restore`` are its file.
+    and gives a finite number for every text with a word in ``_score`` (nan where a model finds too
+    little in it); higher is more likely synthetic, and no text's number depends on the others.
+    ``state`` and ``restore`` are its file.
     """
 
     kind: ClassVar[str]

@@ -276,9 +276,9 @@ def shares_by(
     texts not fitted on, by generator; the humans are those of the calibration (the slice's own
     source where all its records share one, with ``LEAST`` of them). Copies in a slice are resampled
     together. Bad rows go to ``quarantine``. Where records say something of their origin, evidence
-    of all grades gives the human share (see ``human_share.py``),
-    the detector looking at what is not verified; ``audit_column`` holds what people found in a random
-    sample, ``mark_level`` the rate at which watermarks were searched for.
+    of all grades gives the human share (see ``human_share.py``), the detector looking at what is
+    not verified; ``audit_column`` holds what people found in a random sample, ``mark_level`` the
+    rate at which watermarks were searched for.
 
     Raises :class:`DetectorError` for a detector without calibration, too few synthetic texts, more
     than ``MOST_SLICES`` slices, and a column that no record has.

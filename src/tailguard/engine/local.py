@@ -8,8 +8,9 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -97,13 +98,35 @@ def _pool(workers: int) -> Any:
 
     # Nothing to act on: an idle worker left just as new work arrived, and is replaced.
     warnings.filterwarnings("ignore", "A worker stopped while", UserWarning)
-    return get_reusable_executor(
-        workers,
-        timeout=KEEP_WARM_S,
-        env=WORKER_ENV,
-        initializer=_end_with,
-        initargs=(os.getpid(),),
-    )
+    with _quiet_trackers():
+        return get_reusable_executor(
+            workers,
+            timeout=KEEP_WARM_S,
+            env=WORKER_ENV,
+            initializer=_end_with,
+            initargs=(os.getpid(),),
+        )
+
+
+@contextmanager
+def _quiet_trackers() -> Iterator[None]:
+    """Start the processes that tidy up after this one without their word on what they tidied.
+
+    After Ctrl-C they find semaphores, remove them and warn on the terminal: news to nobody.
+    """
+    from loky.backend.resource_tracker import ensure_running as ensure_running_of_loky
+
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker")))
+    try:
+        resource_tracker.ensure_running()
+        ensure_running_of_loky()
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _end_with(parent: int) -> None:

@@ -12,35 +12,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from study_detection import DATA, FOLDS, Pairs, triple
+from study_detection import DATA, Pairs, triple
 
 from tailguard.detect.canonical import Window
-from tailguard.detect.detectors.base import TextDetector
-from tailguard.detect.detectors.registry import make_detector
 from tailguard.detect.leaks import leak_probe
 
 SETS = ("modern_pairs", "basemodel_pairs", "imbd", "outfox", "rexshijaku")
 WINDOW = Window(100)
-
-
-def fitted(found: Pairs, chosen: Any, kind: str) -> TextDetector:
-    """A detector of the chosen texts, folds grouped by pair."""
-    groups = tuple(found.pair[chosen & (found.label == label)] for label in (0, 1))
-    detector = make_detector(kind, found.window)
-    return detector.fit(found.of(chosen, 0), found.of(chosen, 1), groups=groups)  # type: ignore[arg-type]
-
-
-def scores_at_home(found: Pairs, kind: str) -> Any:
-    """Scores of all texts, each by a detector that saw no text of its pair."""
-    scores = np.full(len(found.label), np.nan)
-    for k in range(FOLDS):
-        out = found.fold == k
-        scores[out] = fitted(found, ~out, kind).score(found.texts.filter(pa.array(out)))
-    return scores
 
 
 def main() -> None:
@@ -64,9 +44,9 @@ def main() -> None:
         )
         print(f"{'fitted on':16}" + "".join(f"{name:>24}" for name in SETS))
         for name, home in sets.items():
-            own = scores_at_home(home, kind)
+            own = home.out_of_fold(np.ones(len(home.label), bool), kind)
             limit = np.quantile(own[(home.label == 0) & home.single], 0.95)
-            detector = fitted(home, np.ones(len(home.label), bool), kind)
+            detector = home.fit(np.ones(len(home.label), bool), kind)
             cells, rates = [], []
             for other, away in sets.items():
                 scores = own if other == name else detector.score(away.texts)

@@ -27,7 +27,10 @@ import pyarrow as pa
 
 from tailguard.detect.calibration import Target, threshold
 from tailguard.detect.canonical import Window, canonical
+from tailguard.detect.detectors.base import TextDetector
+from tailguard.detect.detectors.combination import whole_folds
 from tailguard.detect.detectors.linear import LinearDetector
+from tailguard.detect.detectors.registry import make_detector
 from tailguard.detect.drift import DriftGate
 from tailguard.detect.gather import content_hashes
 from tailguard.detect.leaks import auroc, leak_probe
@@ -43,15 +46,18 @@ Floats = Any
 class Pairs:
     """A data set of human and synthetic texts with domain, generator and fold."""
 
-    def __init__(self, folder: Path, window: Window) -> None:
+    def __init__(self, folder: Path, window: Window, *, joined: bool = False) -> None:
         rows = [json.loads(line) for f in sorted(folder.glob("*.jsonl")) for line in f.open()]
         self.raw = pa.array([row["text"] for row in rows], pa.large_string())
         self.texts = canonical(self.raw, window)
         self.label = np.array([row["label"] for row in rows])
         self.domain = np.array([row["domain"] for row in rows])
         self.generator = np.array([row["generator"] for row in rows])
-        self.fold = np.array([zlib.crc32(row["pair"].encode()) % FOLDS for row in rows])
         self.pair = np.unique([row["pair"] for row in rows], return_inverse=True)[1]
+        self.fold = np.array([zlib.crc32(row["pair"].encode()) % FOLDS for row in rows])
+        if joined:
+            self.pair = _join(self.pair, [f"{r['label']} {r['text'][:120]}" for r in rows])
+            self.fold = whole_folds(self.pair, FOLDS)
         # The same human text stands beside every generator, cut differently: one counts.
         first = np.unique([f"{r['pair']} {r['label']}" for r in rows], return_index=True)[1]
         self.single = np.isin(np.arange(len(rows)), first)
@@ -61,19 +67,32 @@ class Pairs:
         """Texts of one class."""
         return self.texts.filter(pa.array(chosen & (self.label == label)))
 
-    def fit(self, chosen: Floats) -> LinearDetector:
-        """A detector of the chosen texts."""
-        return LinearDetector(self.window).fit(self.of(chosen, 0), self.of(chosen, 1))
+    def fit(self, chosen: Floats, kind: str = "linear") -> TextDetector:
+        """A detector of the chosen texts, its own folds grouped by pair."""
+        human, synthetic = (chosen & (self.label == label) for label in (0, 1))
+        groups = self.pair[human], self.pair[synthetic]
+        detector = make_detector(kind, self.window)
+        return detector.fit(self.of(chosen, 0), self.of(chosen, 1), groups=groups)
 
-    def out_of_fold(self, chosen: Floats) -> Floats:
+    def out_of_fold(self, chosen: Floats, kind: str = "linear") -> Floats:
         """Scores of the chosen texts, each by a detector that saw no text of its fold."""
         scores = np.full(len(self.label), np.nan)
         for k in range(FOLDS):
             out = chosen & (self.fold == k)
-            scores[out] = self.fit(chosen & (self.fold != k)).score(
-                self.texts.filter(pa.array(out))
-            )
+            found = self.fit(chosen & (self.fold != k), kind)
+            scores[out] = found.score(self.texts.filter(pa.array(out)))
         return scores
+
+
+def _join(pair: Floats, contents: list[str]) -> Floats:
+    """Pairs that share a text become one: the same human text carries several ids."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    content = np.unique(contents, return_inverse=True)[1] + int(pair.max()) + 1
+    n = int(content.max()) + 1
+    edges = coo_array((np.ones(len(pair)), (pair, content)), shape=(n, n))
+    return connected_components(edges, directed=False)[1][pair]
 
 
 def triple(human: Floats, synthetic: Floats) -> list[float]:
@@ -82,24 +101,35 @@ def triple(human: Floats, synthetic: Floats) -> list[float]:
     return [auroc(human, synthetic), *rates]
 
 
-def pairs(data: Path) -> None:
+def pairs(data: Path, kinds: tuple[str, ...] = ("linear", "combination")) -> None:
     """Print the table of the paired data sets."""
-    for name, window in (("modern_pairs", Window(100)), ("basemodel_pairs", Window(120, "first"))):
-        found = Pairs(data / name, window)
+    for name, window, joined in (
+        ("modern_pairs", Window(100), False),
+        ("basemodel_pairs", Window(120, "first"), False),
+        ("basemodel_pairs", Window(120, "first"), True),
+    ):
+        found = Pairs(data / name, window, joined=joined)
+        name += ", pairs that share a text joined" if joined else ""
         y = found.label
         for leak in leak_probe(found.of(y >= 0, 0), found.of(y >= 0, 1)):
             print(f"  leak probe {name}, {window.label}: {leak.probe} {leak.auroc:.3f}")
-        inside, outside = {}, {}
-        for domain in sorted(set(found.domain)):
-            own = found.domain == domain
-            scores = found.out_of_fold(own)
-            inside[domain] = triple(scores[own & (y == 0)], scores[own & (y == 1)])
-            left = found.fit(~own)
-            outside[domain] = triple(*(left.score(found.of(own, label)) for label in (0, 1)))
-        for title, rows in (("in-domain", inside), ("leave one domain out", outside)):
-            mean = np.mean(list(rows.values()), axis=0)
-            for domain, row in [*rows.items(), ("mean", mean)]:
-                print(f"{name} {title:22} {domain:8} " + " / ".join(f"{v:.3f}" for v in row))
+        for kind in kinds:
+            _home_and_away(found, name, kind)
+
+
+def _home_and_away(found: Pairs, name: str, kind: str) -> None:
+    y, inside, outside = found.label, {}, {}
+    for domain in sorted(set(found.domain)):
+        own = found.domain == domain
+        scores = found.out_of_fold(own, kind)
+        inside[domain] = triple(scores[own & (y == 0)], scores[own & (y == 1)])
+        left = found.fit(~own, kind)
+        outside[domain] = triple(*(left.score(found.of(own, label)) for label in (0, 1)))
+    for title, rows in (("in-domain", inside), ("leave one domain out", outside)):
+        mean = np.mean(list(rows.values()), axis=0)
+        for domain, row in [*rows.items(), ("mean", mean)]:
+            told = " / ".join(f"{v:.3f}" for v in row)
+            print(f"{name} {kind} {title:22} {domain:8} {told}", flush=True)
 
 
 def calibrations(data: Path, repeats: int = 2_000) -> None:

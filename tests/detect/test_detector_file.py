@@ -104,3 +104,8 @@ def test_a_forged_header_is_one_clear_line(saved: SavedDetector, change: dict[st
     with pytest.raises(DetectorError) as caught:
         parse_detector(forged(data, change))
     assert "\n" not in str(caught.value)
+
+
+def test_a_detector_keeps_the_promise_that_it_was_calibrated_for(saved: SavedDetector) -> None:
+    assert saved.target() == parse_detector(dump_detector(saved)).target() == Target(0.05)
+    assert saved.target(max_fpr=0.1) == Target(0.1)

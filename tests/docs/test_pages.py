@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from documents import DOCUMENTS, ROOT, blocks, check, commands
 
@@ -46,8 +47,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     corpus = open_corpus("builtin:python-docs")
     texts = [text for part in corpus.batches() for text in part.column("text").to_pylist()]
     for name, chosen in (("gold", texts[::2]), ("batch", texts[1::2])):
-        rows = ({"text": t, "source": ("crawl", "vendor")[i % 2]} for i, t in enumerate(chosen))
+        rows = (
+            {"text": t, "source": ("crawl", "vendor")[i % 2], "created": f"2026-0{1 + i % 3}-07"}
+            for i, t in enumerate(chosen)
+        )
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    halves = [text[: len(text) // 2] for text in texts]  # their last words are in no other file
+    model = demo.MODEL.fit(halves, rng=np.random.default_rng(0))
+    made = model.sample(700, rng=np.random.default_rng(1))
+    for name, chosen in (("human", halves), ("synthetic", made)):
+        lines = (json.dumps({"text": t}) + "\n" for t in chosen)
+        (folder / f"{name}.jsonl").write_text("".join(lines))
     write_corpus(open_corpus(folder / "batch.jsonl").batches(), folder / "incoming" / "a.parquet")
     (folder / "policy.yaml").write_text(POLICY)
     return folder

@@ -47,6 +47,14 @@ Device = Annotated[str, typer.Option(help="Where the model runs: cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rate = Annotated[float, typer.Option(help="False-positive rate that is promised.")]
 Confidence = Annotated[float, typer.Option(help="Chance over calibrations that it holds.")]
+OwnRate = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--max-fpr", help="False-positive rate; as calibrated for without it."),
+]
+OwnConfidence = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--confidence", help="Chance that it holds; as calibrated for without it."),
+]
 
 
 @app.command()
@@ -130,8 +138,8 @@ def score(
     sources: Sources,
     detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    max_fpr: Rate = 0.01,
-    confidence: Confidence = 0.95,
+    max_fpr: OwnRate = None,
+    confidence: OwnConfidence = None,
     fdr: Annotated[
         Optional[float], typer.Option(help="Decide by Benjamini-Hochberg at this rate instead.")  # noqa: UP045
     ] = None,
@@ -192,8 +200,8 @@ def tails(
         Optional[str],  # noqa: UP045
         typer.Option(help="Column of what belongs together; one record of each is looked at."),
     ] = None,
-    max_fpr: Rate = 0.01,
-    confidence: Confidence = 0.95,
+    max_fpr: OwnRate = None,
+    confidence: OwnConfidence = None,
     synthetic: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Synthetic texts not fitted on; else those of the detector file."),

@@ -23,7 +23,7 @@ from tailguard.engine.progress import progress
 
 def run_tails(
     sources: list[str], path: Path | None, groups: tuple[list[str], str | None],
-    limits: tuple[float, float],
+    limits: tuple[float | None, float | None],
     weighing: tuple[list[str], float | None], seed: int, column: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Report which human tails a filter on the decisions would delete.
@@ -33,6 +33,7 @@ def run_tails(
     """
     (by, cluster), (synthetic, share) = groups, weighing
     saved = None if path is None else load_detector(path)
+    target = Target() if saved is None else saved.target(*limits)
     weigh = None
     if synthetic and share is None:
         raise DetectorError("--synthetic", "--share beside it", "none", "say at what share")
@@ -47,7 +48,7 @@ def run_tails(
     corpus = open_sources(sources, column)
     with progress("looking at tails", corpus.n_bytes, in_bytes=True) as advance:
         found = filter_tails(
-            corpus, by, saved=saved, target=Target(*limits), quarantine=bad, weigh=weigh,
+            corpus, by, saved=saved, target=target, quarantine=bad, weigh=weigh,
             rng=np.random.default_rng(np.random.SeedSequence(seed)), cluster=cluster,
             advance=advance,
         )  # fmt: skip

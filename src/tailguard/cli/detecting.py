@@ -141,11 +141,13 @@ def run_calibrate(
 
 
 def run_score(
-    sources: list[str], path: Path, output: Path, limits: tuple[float, float, float | None],
-    seed: int, column: str | None, *, as_json: bool,
+    sources: list[str], path: Path, output: Path,
+    limits: tuple[float | None, float | None, float | None], seed: int, column: str | None, *,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Score records into ``output`` and report decisions and drift by slice."""
-    scorer = Scorer(load_detector(path), Target(limits[0], limits[1]), limits[2])
+    saved = load_detector(path)
+    scorer = Scorer(saved, saved.target(limits[0], limits[1]), limits[2])
     corpus = open_sources(sources, column)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     scorer.look(corpus, rng=rng)

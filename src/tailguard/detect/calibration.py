@@ -9,7 +9,7 @@ holds for documents exchangeable with the calibration documents and for no other
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -147,13 +147,14 @@ class Calibration:
 
     ``scores`` (n,), ``words`` (n,) in the window, ``source`` (n,) numbers into ``sources``. Each
     cell's guarantee is its own; a pooled one holds for the mixture of sources that was pooled, not
-    for each of them.
+    for each of them. ``target`` is what the calibration was made for.
     """
 
     scores: Floats
     words: Ints
     source: Ints
     sources: tuple[str, ...]
+    target: Target = field(default_factory=Target)
 
     def __post_init__(self) -> None:
         _finite(self.scores)

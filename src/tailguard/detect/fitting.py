@@ -138,7 +138,7 @@ def calibrate_detector(
     number = {name: i for i, name in enumerate(names)}
     source = np.array([number.get(name or "", -1) for name in sources], np.int64)
     gate = saved.gate.calibrate(found.texts, [name or "" for name in sources])
-    calibration = Calibration(scores[scored], found.words, source, tuple(names))
+    calibration = Calibration(scores[scored], found.words, source, tuple(names), target)
     return saved.calibrated(calibration, gate), found.left_out
 
 

@@ -18,7 +18,7 @@ import zstandard
 
 from tailguard.corpus.atomic import replacing
 from tailguard.detect.base import DetectorError
-from tailguard.detect.calibration import Calibration
+from tailguard.detect.calibration import Calibration, Target
 from tailguard.detect.canonical import Window
 from tailguard.detect.detectors.base import Stored, TextDetector
 from tailguard.detect.detectors.registry import detector_state, restored
@@ -54,6 +54,14 @@ class SavedDetector:
     made: dict[str, Floats] = field(default_factory=dict)
     model: str = ""
     calibration: Calibration | None = None
+
+    def target(self, max_fpr: float | None = None, confidence: float | None = None) -> Target:
+        """What is promised: as given, else as calibrated for, else 1% with confidence 95%."""
+        own = Target() if self.calibration is None else self.calibration.target
+        return Target(
+            own.max_fpr if max_fpr is None else max_fpr,
+            own.confidence if confidence is None else confidence,
+        )
 
     def calibrated(self, calibration: Calibration, gate: DriftGate) -> SavedDetector:
         """The same detector with another calibration."""
@@ -92,6 +100,7 @@ def dump_detector(saved: SavedDetector) -> bytes:
     if saved.calibration is not None:
         found = saved.calibration
         header["sources"] = list(found.sources)
+        header["target"] = [found.target.max_fpr, found.target.confidence]
         arrays |= {"scores": found.scores, "words": found.words, "source": found.source}
     return pack(MAGIC, header, arrays)
 
@@ -184,7 +193,8 @@ def _calibration(header: dict[str, Any], file: Container) -> Calibration | None:
     source = file.take("source", "<i8", (len(scores),))
     demand(bool((words >= 0).all()), "a bad length")
     demand(not len(source) or bool(source.min() >= -1 and source.max() < len(sources)), "a source")
-    return Calibration(scores, words, source, tuple(sources))
+    max_fpr, confidence = map(float, header["target"])
+    return Calibration(scores, words, source, tuple(sources), Target(max_fpr, confidence))
 
 
 def _names(values: Any) -> list[str]:

@@ -40,7 +40,8 @@ class Gate(BaseModel):
     ``detector`` is a detector file; one that was not calibrated is calibrated on gold.
     ``max_synthetic_frac`` fails a batch whose interval lies above it, and where the interval does
     not settle it, or no share can be told, ``when_unsure`` says whether to warn or to fail.
-    ``by`` are the slices, ``documents`` how many are looked at, drawn evenly from the batch.
+    ``max_fpr`` and ``confidence`` are those it was calibrated for, unless given. ``by`` are the
+    slices, ``documents`` how many are looked at, drawn evenly from the batch.
 
     >>> Gate.parse({"max_synthetic_frac": 0.1}).when_unsure
     'warn'
@@ -53,8 +54,8 @@ class Gate(BaseModel):
     max_synthetic_frac: float | None = Field(default=None, ge=0, le=1)
     when_unsure: str = Field(default="warn", pattern="^(warn|fail)$")
     by: tuple[str, ...] = ("source",)
-    max_fpr: float = Field(default=0.01, gt=0, lt=1)
-    confidence: float = Field(default=0.95, gt=0, lt=1)
+    max_fpr: float | None = Field(default=None, gt=0, lt=1)
+    confidence: float | None = Field(default=None, gt=0, lt=1)
     documents: int = Field(default=20_000, ge=100)
 
     @classmethod
@@ -101,8 +102,9 @@ def detect_synthetic(
         raise InputError("detector", "a batch of texts", "a profile, which holds no texts",
                          "audit the data themselves")  # fmt: skip
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    target = Target(gate.max_fpr, gate.confidence)
-    saved = _calibrated(load_detector(path), gold, target)
+    saved = load_detector(path)
+    target = saved.target(gate.max_fpr, gate.confidence)
+    saved = _calibrated(saved, gold, target)
     names = list(synthetic) or list(gate.synthetic)
     extra = tuple(name for name in gate.by if name not in ("month", *COLUMNS))
     table, total = sample_records(batch, gate.documents, (*COLUMNS, *extra), rng=rng)

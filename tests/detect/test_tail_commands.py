@@ -13,10 +13,10 @@ from scipy.stats import binom
 
 from tailguard.cli.detect_tails import run_tails
 from tailguard.corpus import Quarantine, open_corpus
-from tailguard.detect import tail_corpus
 from tailguard.detect.calibration import Target
 from tailguard.detect.fitting import calibrate_detector, fit_detector
 from tailguard.detect.store import save_detector
+from tailguard.detect.tails import corpus as tail_corpus
 from tailguard.detect.tails.corpus import filter_tails
 from tailguard.detect.tails.report import ALPHA
 from tailguard.errors import InputError

@@ -63,7 +63,7 @@ def test_score_decides_where_the_slice_matches_and_abstains_elsewhere(folder: Pa
     assert (decision[:40] == "synthetic").sum() <= 6
     assert (decision[40:80] == "synthetic").sum() >= 15
     assert decision[80] == "abstain" and table["detector_score"][80] is None
-    told = [e for e, d in zip(table["evidence"], decision, strict=True) if d == "synthetic"]
+    told = [e for e, d in zip(table["detector_evidence"], decision, strict=True) if d == "synthetic"]
     assert all(isinstance(json.loads(str(e)), list) for e in told)
 
 

@@ -27,7 +27,7 @@ def test_held_out_texts_are_scored_as_new_ones_are(tmp_path: Path) -> None:
         corpus(tmp_path / "h.jsonl", human), corpus(tmp_path / "s.jsonl", machine),
         detector=LinearDetector(bits=10),
     )  # fmt: skip
-    law = fitted.made["synthetic"]
+    law = fitted.made.by_generator["synthetic"]
     assert left["synthetic"]["held out"] == len(law)
     assert 120 <= len(law) <= 250  # one in five of 900
     assert fitted.counts["synthetic"] == 900 - len(law)
@@ -44,7 +44,7 @@ def test_each_generator_with_enough_texts_has_its_own_law(tmp_path: Path) -> Non
         corpus(tmp_path / "h.jsonl", texts("human", 100, rng)),
         corpus(tmp_path / "s.jsonl", machine, generator=makers), detector=LinearDetector(bits=10),
     )  # fmt: skip
-    assert list(fitted.made) == ["big", "other"]
+    assert list(fitted.made.by_generator) == ["big", "other"]
 
 
 def test_a_group_is_either_fitted_on_or_held_out(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_group_is_either_fitted_on_or_held_out(tmp_path: Path) -> None:
         detector=LinearDetector(bits=16), group_by="prompt",
     )  # fmt: skip
     assert left["synthetic"]["held out"] % 4 == 0
-    assert len(fitted.made["synthetic"]) == left["synthetic"]["held out"] > 100
+    assert len(fitted.made.by_generator["synthetic"]) == left["synthetic"]["held out"] > 100
 
 
 def test_a_column_that_is_not_there_cannot_group(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_fingerprint_knows_its_model_from_humans_and_from_another(tmp_path: Pa
         open_corpus(texts("machine", 800, rng)), open_corpus(texts("human", 800, rng)),
         {"other": open_corpus(other_model(800))}, model="mine", detector=LinearDetector(bits=12),
     )  # fmt: skip
-    assert saved.model == "mine" and list(saved.made) == ["mine"]
+    assert saved.model == "mine" and list(saved.made.by_generator) == ["mine"]
     assert {s.name: s.auroc > 0.9 for s in apart} == {"human": True, "other": True}
     assert all(s.lo <= s.auroc <= s.hi for s in apart)
     ready, _ = calibrate_detector(saved, open_corpus(texts("human", 200, rng)), Target(0.05))

@@ -15,10 +15,10 @@ from detect_texts import texts, write_jsonl
 
 from tailguard.cli.detect_prevalence import prevalence_lines, run_prevalence
 from tailguard.corpus import Corpus, Quarantine, open_corpus
-from tailguard.detect.prevalence import slices
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.fitting import calibrate_detector, fit_detector
+from tailguard.detect.prevalence import slices
 from tailguard.detect.prevalence.mixture import Prevalence
 from tailguard.detect.prevalence.slices import Shares, months, shares_by, slice_keys
 from tailguard.detect.prevalence.strata import ScoredAudit, together

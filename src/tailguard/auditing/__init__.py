@@ -32,7 +32,7 @@ from tailguard.measure.vectors.survey import is_vectors, opened
 from tailguard.report.base import Finding, Side, SliceResult, Verdict
 from tailguard.report.decide import decide, limit_findings
 from tailguard.report.detection import SECTION as DETECTION
-from tailguard.report.detection import Detected, detect_synthetic
+from tailguard.report.detection import Asked, Detected, detect_synthetic
 from tailguard.report.explain import OF_TEXT, caveats_of, collapse_findings
 from tailguard.report.origin import SECTION as PROVENANCE
 from tailguard.report.origin import provenance_findings
@@ -159,9 +159,10 @@ def audit(
     if seed < 0:
         raise InputError("seed", "a number from 0", str(seed), "choose another seed")
     rules = policy if isinstance(policy, Policy) else load_policy(policy) if policy else Policy()
+    sought = Asked.of(rules.sections.get(DETECTION, {}), detector, synthetic)
     sides = opened(batch, columns), _opened_gold(gold, columns)
     if any(is_vectors(side) for side in sides):
-        if detector is not None:
+        if sought.saved is not None:
             raise InputError("detector", "a batch of texts", "rows of numbers", "leave it out")
         work: dict[str, Any] = {"columns": columns, "engine": engine, "workers": workers}
         names = _name(batch), _name(gold)
@@ -182,10 +183,7 @@ def audit(
     asked = rules.sections.get(PROVENANCE, {})
     origin = provenance_findings(source, gold, asked, engine=engine, workers=workers)
     words = tuple(lost_words(ours, theirs))
-    detected = detect_synthetic(
-        source, reference, rules.sections.get(DETECTION, {}), detector=detector,
-        synthetic=synthetic, seed=seed,
-    )  # fmt: skip
+    detected = detect_synthetic(source, reference, sought, seed=seed)
     case = Case(ours, theirs, rules, diagnosis, shown, words, tuple(origin), detected)
     return _verdict(case, _name(batch), _name(gold), seed)
 

@@ -119,6 +119,10 @@ def calibrate(
     human: Annotated[list[str], typer.Option("--human", help="Human texts not fitted on.")],
     max_fpr: Rate = 0.01,
     confidence: Confidence = 0.95,
+    cluster: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Column of what belongs together (author, prompt); one text of each."),
+    ] = None,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="Write another file instead.")  # noqa: UP045
     ] = None,
@@ -130,7 +134,8 @@ def calibrate(
     from tailguard.cli.outputs import check_output
 
     check_output(output or detector, human)
-    run_calibrate(detector, human, (max_fpr, confidence), output, text_column, as_json=json)
+    limits = max_fpr, confidence
+    run_calibrate(detector, human, limits, cluster, output, text_column, as_json=json)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from tailguard.detect.prevalence.slices import MONTH, NO_DATE, Shares, SliceShar
 from tailguard.detect.store import load_detector
 from tailguard.engine.progress import progress
 from tailguard.errors import InputError
+from tailguard.report.words import one_line
 
 _BARS = "▁▂▃▄▅▆▇█"
 _REFUSED = "·"
@@ -38,6 +39,8 @@ def run_prevalence(
     corpus = open_sources(sources, column)
     bad = Quarantine()
     if path is None:
+        if by.strip() not in ("", "source"):
+            raise InputError("--by", "a detector to look at slices", "none", "pass --detector")
         if synthetic:
             raise InputError("--synthetic", "a detector to score it", "none", "pass --detector")
         strata = strata_of(corpus, audit_column=audited, quarantine=bad)
@@ -74,6 +77,8 @@ def prevalence_lines(found: Shares) -> Iterator[str]:
         yield f"{'all together:':{width}} {_number(found.total):33} {n:10,} records  {note}"
     if len(found.slices) > 1:
         yield "intervals cover at 95% each, not all together"
+    if found.fitted_on:
+        yield f"{found.fitted_on:,} texts were fitted on, and left out"
     if found.unread_dates:
         yield f"{found.unread_dates:,} records have something else in place of a date"
     yield from _trends(found)
@@ -84,7 +89,7 @@ def prevalence_lines(found: Shares) -> Iterator[str]:
 def _name(part: SliceShare) -> str:
     if all(value is None for value in part.key):
         return "all records" if part.by in ((), ("source",)) else part.name
-    return "".join(c if c.isprintable() else "?" for c in part.name)
+    return one_line(part.name)
 
 
 def _number(share: Prevalence | None) -> str:
@@ -112,7 +117,7 @@ def _trends(found: Shares) -> Iterator[str]:
             ordered = [str(m) for m in np.arange(first, last + 1)]
         bars = "".join(_bar(months[m]) if m in months else " " for m in ordered)
         name = ", ".join(value or "none" for value in key)
-        name = "".join(c if c.isprintable() else "?" for c in name)
+        name = one_line(name)
         yield f"synthetic share {ordered[0]} to {ordered[-1]} |{bars}| {name}".rstrip()
 
 

@@ -19,6 +19,7 @@ from tailguard.detect.store import load_detector
 from tailguard.detect.tails.corpus import FilterTails, filter_tails
 from tailguard.detect.tails.weighing import Weighed, Weigher, held_out_law
 from tailguard.engine.progress import progress
+from tailguard.report.words import one_line
 
 
 def run_tails(
@@ -94,14 +95,14 @@ def _advancing(weigher: Weigher, corpus: Corpus, bad: Quarantine, advance: Any) 
 
 
 def _show_tails(found: FilterTails) -> None:
+    if found.withheld:
+        print(f"{found.withheld:,} documents are of slices unlike the calibration: the filter "
+              "abstains there, and what follows says little of them")  # fmt: skip
     for line in found.report.lines:
         print(line)
     if not found.report.flagged:
         print("no tail is deleted more than the rest beyond chance and 1.5 times; for each, the "
               "rate that would have shown stands in its line")  # fmt: skip
-    if found.withheld:
-        print(f"{found.withheld:,} documents are of slices unlike the calibration: the filter "
-              "abstains there and deletes nothing")  # fmt: skip
     told = ", ".join(f"{n:,} {reason}" for reason, n in found.left_out.items() if n)
     if told:
         print(f"left out: {told}")
@@ -132,16 +133,12 @@ def _show_weights(weigher: Weigher, found: Weighed, written: int, output: Path) 
     print(f"{clipped.clipped:,} weights cut at {clipped.cap:.3g}; a weighted mean is off by at "
           f"most {clipped.removed:.2g} of its range for that")  # fmt: skip
     for name, (n, mean) in found.by_source.items():
-        print(f"  {_printable(name or 'no source')}: {n:,} records, mean weight {mean:.3f}")
+        print(f"  {one_line(name or 'no source')}: {n:,} records, mean weight {mean:.3f}")
     for name, drift in weigher.drifts.items():
         if drift.state != "match":
-            print(f"  {_printable(name or 'no source')}: no weights; {drift.line}")
+            print(f"  {one_line(name or 'no source')}: no weights; {drift.line}")
     if found.unweighed["without a score"]:
         print(f"  {found.unweighed['without a score']:,} records without a score have no weight")
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)[:60]
 
 
 def _plain(value: Any) -> Any:

@@ -19,14 +19,17 @@ from tailguard.detect.calibration import Target
 from tailguard.detect.canonical import Window, canonical
 from tailguard.detect.detectors.base import TextDetector
 from tailguard.detect.detectors.registry import open_detector
+from tailguard.detect.drift import Drift
 from tailguard.detect.fitting import calibrate_detector, fingerprint, fit_detector
 from tailguard.detect.leaks import Leak, leak_probe
 from tailguard.detect.scoring import Scorer
 from tailguard.detect.store import load_detector, save_detector
 from tailguard.engine.progress import progress
 from tailguard.errors import InputError
+from tailguard.report.words import one_line
 
 _LEAK_DOCUMENTS = 20_000
+_LINES, _NAMES = 25, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,17 @@ def run_fit(
     saved, left = fit_detector(*corpora, detector=detector, group_by=group_by)
     save_detector(saved, output)
     kind, area = detector.kind, getattr(detector, "area", None)
+    held = {name: len(law) for name, law in saved.made.by_generator.items()}
     found = {
         "output": str(output),
         "kind": kind,
         "area": area,
         "fitted": saved.counts,
         "left_out": left,
+        "held_out": held,
+        "leaks": [_leak(leak) for leak in saved.leaks],
     }
-    held = {name: len(law) for name, law in saved.made.items()}
-    _print(found | {"held_out": held, "leaks": [_leak(leak) for leak in saved.leaks]}, as_json)
+    _print(found, as_json)
     if as_json:
         return
     print(f"{kind} detector fitted on {saved.counts['human']:,} human and "
@@ -79,6 +84,11 @@ def run_fit(
     if getattr(detector, "inverted", False):
         print(f"the published direction of {kind} is wrong on these texts (AUROC {area:.2f}): "
               "human texts score higher")  # fmt: skip
+    if not held:
+        print("too few synthetic texts to keep 100 out of the fit: prevalence and weigh will need "
+              "--synthetic")  # fmt: skip
+    if any(part.kind == "compression" for part in [detector, *getattr(detector, "parts", ())]):
+        print("the file holds up to 1 MiB of text of each class in the clear (compression)")
     print(f"next: tailguard detect calibrate {output} --human HUMAN_TEXTS_NOT_FITTED_ON")
 
 
@@ -100,7 +110,7 @@ def run_fingerprint(
             "apart": rows, "leaks": [_leak(leak) for leak in saved.leaks]}, as_json)  # fmt: skip
     if as_json:
         return
-    print(f"fingerprint of {model} fitted on {saved.counts['synthetic']:,} samples; "
+    print(f"fingerprint of {one_line(model)} fitted on {saved.counts['synthetic']:,} samples; "
           f"written to {output}")  # fmt: skip
     for s in apart:
         who = "human texts" if s.name == "human" else s.name
@@ -118,25 +128,33 @@ def run_fingerprint(
 
 
 def run_calibrate(
-    path: Path, human: list[str], limits: tuple[float, float], output: Path | None,
-    column: str | None, *, as_json: bool,
+    path: Path, human: list[str], limits: tuple[float, float], cluster: str | None,
+    output: Path | None, column: str | None, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Calibrate, write, and report every cell's operating point."""
+    """Calibrate, write, and report every cell's operating point, and what it catches."""
     target = Target(*limits)
-    saved, left = calibrate_detector(load_detector(path), open_sources(human, column), target)
+    saved, left = calibrate_detector(
+        load_detector(path), open_sources(human, column), target, cluster=cluster
+    )
     save_detector(saved, output or path)
     assert saved.calibration is not None
     rows = saved.calibration.table(target)
     names = ("level", "name", "humans", "threshold", "missing")
     cells = [dict(zip(names, row, strict=True)) for row in rows]
+    pooled = rows[0][3]
+    caught = {name: (float((law > pooled).mean()), len(law))
+              for name, law in saved.made.by_generator.items()}  # fmt: skip
     _print({"max_fpr": target.max_fpr, "confidence": target.confidence, "left_out": left,
-            "cells": cells}, as_json)  # fmt: skip
+            "cells": cells, "caught": {name: rate for name, (rate, _) in caught.items()}},
+           as_json)  # fmt: skip
     if not as_json:
         print(f"P(false-positive rate > {target.max_fpr:g}) <= {1 - target.confidence:.3g} in each "
               "cell, for documents like the calibration humans")  # fmt: skip
         for level, name, n, limit, short in rows:
             point = f"threshold {limit:.4g}" if not short else f"{short:,} humans missing"
-            print(f"  {level:16} {name:40} {n:8,}  {point}")
+            print(f"  {level:16} {one_line(name, 40):40} {n:8,}  {point}")
+        for name, (rate, n) in caught.items():
+            print(f"  catches {rate:.1%} of {n:,} held-out texts of {one_line(name, 60)} (pooled)")
         _left_out("human", left)
 
 
@@ -150,25 +168,38 @@ def run_score(
     scorer = Scorer(saved, saved.target(limits[0], limits[1]), limits[2])
     corpus = open_sources(sources, column)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    scorer.look(corpus, rng=rng)
+    with progress("looking", corpus.n_bytes, in_bytes=True) as advance:
+        scorer.look(corpus, rng=rng, advance=advance)
     bad = Quarantine()
     with progress("scoring", corpus.n_bytes, in_bytes=True) as advance:
         written = write_corpus(_advancing(scorer, corpus, bad, advance), output)
-    drifts = {
-        name or "": {"state": d.state, "n": d.n, "excess": d.excess, "p": d.p}
+    drifts = [
+        {"source": name, "state": d.state, "n": d.n, "excess": d.excess, "p": d.p}
         for name, d in scorer.drifts.items()
-    }
+    ]
     _print({"output": str(output), "records": written, "decisions": scorer.counts,
-            "drift": drifts, "quarantined": bad.total}, as_json)  # fmt: skip
+            "fitted_on": scorer.fitted_on, "drift": drifts, "quarantined": bad.total},
+           as_json)  # fmt: skip
     if not as_json:
         told = ", ".join(f"{n:,} {name}" for name, n in scorer.counts.items())
         print(f"{written:,} records written to {output}: {told}")
-        for name, drift in scorer.drifts.items():
-            print(f"  {name or 'all records'}: {drift.line}")
-        if bad.total:
-            print(bad)
-    elif bad.total:
+        if scorer.fitted_on:
+            print(f"  {scorer.fitted_on:,} texts were fitted on, and abstained on")
+        _show_drifts(scorer.drifts)
+    if bad.total:
         print(f"tailguard: {bad}", file=sys.stderr)
+
+
+def _show_drifts(drifts: dict[str | None, Drift]) -> None:
+    """A line for each finding, with the slices that share it."""
+    lines: dict[str, list[str]] = {}
+    for name, drift in drifts.items():
+        lines.setdefault(drift.line, []).append(one_line(name, 60) if name else "all records")
+    for line, names in list(lines.items())[:_LINES]:
+        more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+        print(f"  {', '.join(names[:_NAMES])}{more}: {line}")
+    if len(lines) > _LINES:
+        print(f"  and {len(lines) - _LINES:,} more slices (--json lists all)")
 
 
 def run_leaks(

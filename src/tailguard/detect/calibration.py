@@ -21,6 +21,8 @@ from tailguard.measure.base import Floats, Ints
 LENGTHS = (0, 25, 50, 100)
 """Least words of each length bin, counted inside the detector's window."""
 LENGTH_NAMES = ("0-24 words", "25-49 words", "50-99 words", "100 words or more")
+NEAR = 1e-6
+"""Nearer to 0 and 1 than this no rate and no confidence is promised."""
 HUMAN_LIKE_P = 0.1
 """A document whose conformal p-value exceeds this scores like an ordinary human document."""
 
@@ -38,8 +40,9 @@ class Target:
 
     def __post_init__(self) -> None:
         for name, value in (("max-fpr", self.max_fpr), ("confidence", self.confidence)):
-            if not 0 < value < 1:
-                raise DetectorError(name, "a number between 0 and 1", str(value), "as in 0.05")
+            if not NEAR <= value <= 1 - NEAR:
+                expected = f"a number between {NEAR:g} and 1 - {NEAR:g}"
+                raise DetectorError(name, expected, str(value), "as in 0.05")
 
     @property
     def needed(self) -> int:
@@ -205,12 +208,20 @@ class Calibration:
         groups: dict[tuple[str | None, int], list[int]] = {}
         for at, key in enumerate(zip(sources, bins.tolist(), strict=True)):
             groups.setdefault(key, []).append(at)
+        points: dict[tuple[str | None, int], tuple[Cell, float] | None] = {}
         for (source, length), chosen in groups.items():
-            cell = self.cell(source, length, target)
-            if cell is not None:
-                p[chosen] = conformal_p(scores[chosen], cell.scores)
-                limit[chosen] = threshold(cell.scores, target)
-                levels[chosen] = cell.level
+            # Sources that were not calibrated share the cells of their lengths.
+            key = (source if source in self.sources else None, length)
+            if key not in points:
+                cell = self.cell(*key, target)
+                points[key] = None
+                if cell is not None:
+                    points[key] = cell, threshold(cell.scores, target)
+            found = points[key]
+            if found is not None:
+                p[chosen] = conformal_p(scores[chosen], found[0].scores)
+                limit[chosen] = found[1]
+                levels[chosen] = found[0].level
         decision = np.full(len(scores), "abstain", object)
         decision[p > HUMAN_LIKE_P] = "human-like"
         decision[scores > limit] = "synthetic"

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
-from tailguard.detect.base import DetectorError, Texts
+from tailguard.detect.base import DetectorError, Texts, as_array
 from tailguard.detect.canonical import Window, canonical
 from tailguard.measure.base import Floats
 from tailguard.measure.features import BUCKETS, FeatureMap, term_frequencies
@@ -77,16 +77,22 @@ class Drift:
     excess: float
     p: float
     against: str
+    slices: int = 1
 
     @property
     def line(self) -> str:
         """One sentence for a report."""
+        who = f"{self.slices} small slices together: " if self.slices > 1 else ""
         if self.state == "unchecked":
-            return f"{self.n} documents are too few to compare with the calibration ({LEAST} are)"
-        found = f"excess {self.excess:.3f} of the variance between documents, p {self.p:.2g}"
+            least = f"{LEAST} different documents are needed to compare with the calibration"
+            return f"{who}{least}, got {self.n}"
+        found = f"excess {self.excess:.4f} of the variance between documents; {MARGIN:g} is let by"
         if self.state == "match":
-            return f"matches the calibration humans ({found})"
-        return f"does not match the calibration humans ({found}): recalibrate on its own humans"
+            return (
+                f"{who}matches the calibration humans, or a mix with known synthetic text ({found})"
+            )
+        step = "calibrate on humans like these"
+        return f"{who}does not match the calibration humans ({found}, p {self.p:.2g}): {step}"
 
 
 @dataclass(frozen=True)
@@ -131,11 +137,14 @@ class DriftGate:
         return replace(self, humans=humans)
 
     def check(self, texts: Texts, source: str | None = None) -> Drift:
-        """Compare a slice with its own source's humans, or with all where it names no known one."""
+        """Compare a slice with its own source's humans, or with all where it names no known one.
+
+        Copies count once: they are no documents of their own.
+        """
         if not self.humans:
             raise DetectorError("drift gate", "a calibrated one", "none", "calibrate it first")
         against = source if source is not None and source in self.humans else ""
-        found = Side.of(self.vectors(texts))
+        found = Side.of(self.vectors(as_array(texts).unique()))
         if found.n < LEAST:
             return Drift("unchecked", found.n, float("nan"), float("nan"), against)
         excess, p = _unexplained(found, self.humans[against], self.synthetic)

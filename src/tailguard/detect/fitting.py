@@ -17,9 +17,9 @@ from tailguard.detect.detectors.base import TextDetector
 from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.drift import DriftGate
 from tailguard.detect.gather import MOST_SLICES, Gathered, gather_texts
+from tailguard.detect.laws import LEAST, Laws
 from tailguard.detect.leaks import auroc, auroc_interval, leak_probe
-from tailguard.detect.prevalence.mixture import LEAST
-from tailguard.detect.store import SavedDetector
+from tailguard.detect.store import MOST_NAME, SavedDetector
 from tailguard.measure.base import Floats, Ints
 
 HELD = 5
@@ -45,7 +45,7 @@ def fit_detector(
     :class:`DetectorError`.
     """
     detector = LinearDetector() if detector is None else detector
-    columns = ("generator", *([group_by] if group_by else []))
+    columns = ("generator", "source", *([group_by] if group_by else []))
     sides = {
         name: gather_texts(corpus, detector.window, columns=columns)
         for name, corpus in (("human", human), ("synthetic", synthetic))
@@ -58,41 +58,54 @@ def fit_detector(
         if not keep.any():
             got = f"only texts that are also {'synthetic' if name == 'human' else 'human'}"
             raise DetectorError(f"{name} texts", "two different classes", got, "check the files")
-    made = _held_out(sides["synthetic"], kept["synthetic"], group_by)
-    for rows in made.values():
-        kept["synthetic"][rows] = False
-    left["synthetic"]["held out"] = sum(len(rows) for rows in made.values())
+    held = _hold_out(sides, kept, group_by)
+    left["synthetic"]["held out"] = len(held)
     texts = {name: side.texts.filter(pa.array(kept[name])) for name, side in sides.items()}
     detector.fit(texts["human"], texts["synthetic"], groups=_groups(sides, kept, group_by))
     gate = DriftGate.fit(texts["human"], texts["synthetic"], detector.window)
-    seen = np.union1d(sides["human"].hashes, sides["synthetic"].hashes)
-    laws = {}
-    for name, rows in made.items():
-        law = np.sort(detector.score(sides["synthetic"].texts.take(pa.array(rows))))
-        law = law[np.isfinite(law)]
-        if len(law) >= LEAST:
-            laws[name] = law
+    made = sides["synthetic"]
+    seen = np.union1d(sides["human"].hashes[kept["human"]], made.hashes)
+    laws = Laws.of(
+        detector.score(made.texts.take(pa.array(held))),
+        [made.columns["generator"][i] or "synthetic" for i in held.tolist()],
+        [made.columns["source"][i] for i in held.tolist()],
+    )
     counts = {name: len(side) for name, side in texts.items()}
     leaks = tuple(leak_probe(texts["human"], texts["synthetic"]))
     return SavedDetector(detector, gate, seen, counts, leaks, laws, model), left
 
 
-def _held_out(side: Gathered, kept: NDArray[np.bool_], group_by: str | None) -> dict[str, Ints]:
-    """Rows of each generator that are not fitted on, chosen by content or group, never by order."""
-    keys = side.hashes
-    if group_by is not None:
-        names = side.columns[group_by]
-        named = [zlib.crc32(name.encode()) if name else int(keys[i] >> np.uint64(32))
-                 for i, name in enumerate(names)]  # fmt: skip
-        keys = np.array(named, np.uint64)
-    chosen = kept & (keys % np.uint64(HELD) == 0)
-    makers = np.array([name or "synthetic" for name in side.columns["generator"]], object)
-    found = {}
-    for maker in sorted(set(makers[chosen].tolist())):
-        rows = np.flatnonzero(chosen & (makers == maker))
-        if len(rows) >= LEAST:
-            found[maker] = rows
-    return found
+def _hold_out(
+    sides: dict[str, Gathered], kept: dict[str, NDArray[np.bool_]], group_by: str | None
+) -> Ints:
+    """Rows of synthetic texts that are not fitted on, chosen by content or group, never by order.
+
+    ``kept`` loses them. Where there are many groups they are held out whole, the human texts too: a
+    detector that saw a prompt's human text scores its synthetic text otherwise than a new one. Few
+    groups (sources, say) are not, for a law of one of them would be none of the others.
+    """
+    chosen = {name: kept[name] & _is_held(side, group_by) for name, side in sides.items()}
+    rows = np.flatnonzero(chosen["synthetic"])
+    if len(rows) < LEAST:
+        return np.zeros(0, np.int64)
+    kept["synthetic"][rows] = False
+    if group_by is not None and _many(sides["synthetic"].columns[group_by]):
+        kept["human"] &= ~chosen["human"]
+    return rows
+
+
+def _many(groups: list[str | None]) -> bool:
+    return len(set(groups) - {None}) >= LEAST
+
+
+def _is_held(side: Gathered, group_by: str | None) -> NDArray[np.bool_]:
+    """Every fifth text by its content, or by its group where there are many of them."""
+    names = side.columns[group_by] if group_by is not None else []
+    if not _many(names):
+        return side.hashes % np.uint64(HELD) == 0
+    keys = [zlib.crc32(name.encode()) if name else int(key) for name, key in
+            zip(names, side.hashes.tolist(), strict=True)]  # fmt: skip
+    return np.array(keys, np.uint64) % np.uint64(HELD) == 0
 
 
 def _groups(
@@ -114,14 +127,18 @@ def _groups(
 
 
 def calibrate_detector(
-    saved: SavedDetector, human: Corpus, target: Target
+    saved: SavedDetector, human: Corpus, target: Target, *, cluster: str | None = None
 ) -> tuple[SavedDetector, dict[str, int]]:
     """The detector with the scores of these human documents; and what was left out.
 
     Copies count once and texts fitted on not at all: neither is exchangeable with new documents.
+    ``cluster`` names a column of what belongs together (author, prompt), of which one text counts.
     Raises :class:`DetectorError` saying how many human documents are missing for ``target``.
     """
-    found = gather_texts(human, saved.detector.window, saved.fitted_on)
+    columns = ("source", *([cluster] if cluster else []))
+    found = gather_texts(human, saved.detector.window, saved.fitted_on, columns=columns)
+    if cluster is not None:
+        found = _one_of_each(found, cluster)
     if len(found.texts) < target.needed:
         raise missing(len(found.texts), target)
     scores = saved.detector.score(found.texts)
@@ -140,6 +157,17 @@ def calibrate_detector(
     gate = saved.gate.calibrate(found.texts, [name or "" for name in sources])
     calibration = Calibration(scores[scored], found.words, source, tuple(names), target)
     return saved.calibrated(calibration, gate), found.left_out
+
+
+def _one_of_each(found: Gathered, cluster: str) -> Gathered:
+    """The first text of every cluster, and those that name none."""
+    names = found.columns[cluster]
+    if not any(names):
+        raise DetectorError("cluster", f"a column {cluster!r}", "none", "name another column")
+    seen: set[str] = set()
+    first = [not (name and (name in seen or seen.add(name))) for name in names]  # type: ignore[func-returns-value]
+    found.left_out["of a cluster seen"] = first.count(False)
+    return found.rows(np.array(first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +200,9 @@ def fingerprint(
     synthetic text in general; one that was not shown any cannot know. Raises
     :class:`DetectorError`, also with fewer than ``LEAST`` held-out samples.
     """
+    if "human" in others or not 0 < len(model) <= MOST_NAME:
+        expected = f"a name of 1 to {MOST_NAME} characters, and others not called human"
+        raise DetectorError("fingerprint", expected, repr(model[:80]), "name them otherwise")
     detector = LinearDetector() if detector is None else detector
     mine = gather_texts(samples, detector.window)
     theirs = {name: gather_texts(corpus, detector.window)
@@ -190,9 +221,10 @@ def fingerprint(
     high = detector.score(mine.texts.filter(pa.array(own)))
     gate = DriftGate.fit(against, fit, detector.window)
     seen = np.unique(np.concatenate([mine.hashes, *(side.hashes for side in theirs.values())]))
+    sources = [v for v, out in zip(mine.columns["source"], own.tolist(), strict=True) if out]
     saved = SavedDetector(
         detector, gate, seen, {"human": len(against), "synthetic": len(fit)},
-        tuple(leak_probe(against, fit)), {model: np.sort(high[np.isfinite(high)])}, model,
+        tuple(leak_probe(against, fit)), Laws.of(high, [model] * len(high), sources), model,
     )  # fmt: skip
     found = [
         _separation(name, detector.score(side.texts.filter(pa.array(out[name]))), high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tailguard.corpus import Corpus, Quarantine
 from tailguard.detect.base import DetectorError, Texts
 from tailguard.detect.canonical import Window, canonical, word_counts
+from tailguard.engine.progress import progress
 from tailguard.measure.base import Floats, Hashes, Ints
 from tailguard.measure.grams import gram_hash
 from tailguard.measure.tokens import Tokens, tokenize
@@ -73,7 +74,7 @@ def gather_texts(
     left = {"without words": 0, "copies": 0, "fitted on": 0, "quarantined": 0}
     parts: list[Gathered] = []
     bad = Quarantine()
-    for batch in corpus.batches(bad):
+    for batch in _shown(corpus, bad):
         found = canonical(texts_of(batch, corpus.name), window)
         tokens = tokenize(found)
         content = content_hashes(tokens)
@@ -99,6 +100,13 @@ def gather_texts(
         np.concatenate([part.hashes for part in parts]),
         left,
     )
+
+
+def _shown(corpus: Corpus, bad: Quarantine) -> Iterator[pa.RecordBatch]:
+    with progress("reading", corpus.n_bytes, in_bytes=True) as advance:
+        for batch in corpus.batches(bad):
+            advance(batch.nbytes)
+            yield batch
 
 
 def texts_of(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -154,17 +162,17 @@ def slices_of(names: list[str | None]) -> dict[str | None, list[int]]:
 
 
 def sample_records(
-    corpus: Corpus, n: int, columns: Sequence[str], *, rng: np.random.Generator
+    corpus: Corpus, n: int, columns: Sequence[str], window: Window, *, rng: np.random.Generator
 ) -> tuple[pa.Table, int]:
     """``n`` records drawn evenly from a corpus (all where it has fewer), and how many it has.
 
-    The table has ``text`` and those of ``columns`` that records have, as text. One pass; memory
-    holds twice the sample at most. Bad rows are left out.
+    The table has ``text``, canonical and cut to the window, and those of ``columns`` that records
+    have, as text. One pass; memory holds twice the sample's windows at most. Bad rows are left out.
     """
     parts: list[pa.Table] = []
     keys, kept, total = [np.zeros(0)], 0, 0
     for batch in corpus.batches(Quarantine()):
-        texts = texts_of(batch, corpus.name).cast(pa.large_string())
+        texts = canonical(texts_of(batch, corpus.name), window)
         values = {name: pa.array(column_values(batch, name), pa.string()) for name in columns}
         parts.append(pa.table({"text": texts, **values}))
         keys.append(rng.random(len(batch)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tailguard.corpus import Corpus, Quarantine
-from tailguard.detect.base import DECISIONS, DetectorError
+from tailguard.detect.base import DECISIONS, DetectorError, as_array
 from tailguard.detect.calibration import (
     HUMAN_LIKE_P,
     Calibration,
@@ -27,13 +27,21 @@ from tailguard.detect.drift import Drift
 from tailguard.detect.gather import (
     MOST_SLICES,
     Sample,
+    content_hashes,
     slices_of,
     source_names,
     texts_of,
 )
 from tailguard.detect.store import SavedDetector
 
-COLUMNS = ("detector_score", "conformal_p", "decision", "compared_with", "drift", "evidence")
+COLUMNS = (
+    "detector_score",
+    "conformal_p",
+    "decision",
+    "compared_with",
+    "drift",
+    "detector_evidence",
+)
 
 
 @dataclass
@@ -42,7 +50,9 @@ class Scorer:
 
     :meth:`look` draws from each slice for the drift gate and, with ``fdr``, collects p-values;
     :meth:`batches` then yields the records with the columns ``COLUMNS`` added. ``counts`` says how
-    many of each decision. ``rng`` draws the sample of each slice.
+    many of each decision, ``fitted_on`` how many texts the detector was fitted on (their decisions
+    are abstained: their scores are those of texts known by heart). Slices too small for the gate
+    are looked at together. ``rng`` draws the sample of each slice.
     """
 
     saved: SavedDetector
@@ -51,9 +61,13 @@ class Scorer:
     drifts: dict[str | None, Drift] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DECISIONS, 0))
     cutoff: float = float("nan")
+    fitted_on: int = 0
 
-    def look(self, corpus: Corpus, *, rng: np.random.Generator) -> None:
-        """First pass: compare each slice with the calibration humans.
+    def look(
+        self, corpus: Corpus, *, rng: np.random.Generator,
+        advance: Callable[[int], None] = lambda n_bytes: None,
+    ) -> None:  # fmt: skip
+        """First pass: compare each slice with the calibration humans; ``advance`` is told bytes.
 
         Raises :class:`DetectorError` for a detector whose calibration cannot carry the target.
         """
@@ -67,21 +81,32 @@ class Scorer:
                 enters = sample.enters(keys)
                 own = texts.take(pa.array(np.array(rows)[enters]))
                 sample.add(canonical(own, self._window), keys[enters])
+            advance(batch.nbytes)
             if len(samples) > MOST_SLICES:
                 raise DetectorError(corpus.name, f"at most {MOST_SLICES:,} sources", "more",
                                     "score fewer at a time")  # fmt: skip
-        for name, sample in samples.items():
-            self.drifts[name] = self.saved.gate.check(sample.texts, name)
+        self._gate(samples)
         if self.fdr is not None:
             decided = [
-                self._decide(batch, corpus.name)[0] for batch in corpus.batches(Quarantine())
+                self._decide(batch, corpus.name)[0].p for batch in corpus.batches(Quarantine())
             ]
-            p = np.concatenate([found.p for found in decided] or [np.zeros(0)])
+            p = np.concatenate(decided or [np.zeros(0)])
             falls = benjamini_hochberg(p, self.fdr)
             self.cutoff = float(p[falls].max()) if falls.any() else 0.0
 
+    def _gate(self, samples: dict[str | None, Sample]) -> None:
+        """Check every slice; those too small by themselves stand or fall together."""
+        for name, sample in samples.items():
+            self.drifts[name] = self.saved.gate.check(sample.texts, name)
+        small = [name for name, drift in self.drifts.items() if drift.state == "unchecked"]
+        if len(small) > 1:
+            every = pa.concat_arrays([as_array(samples[name].texts) for name in small])
+            together = self.saved.gate.check(every)
+            self.drifts |= {name: replace(together, slices=len(small)) for name in small}
+
     def batches(self, corpus: Corpus, quarantine: Quarantine) -> Iterator[pa.RecordBatch]:
         """Second pass: the records, scored and decided."""
+        self.fitted_on = 0  # the first pass counts them too where it decides
         for batch in corpus.batches(quarantine):
             taken = sorted(set(COLUMNS) & set(batch.schema.names))
             if taken:
@@ -113,13 +138,18 @@ class Scorer:
         scores, words = self.saved.detector.score_prepared(texts), word_counts(texts.texts)
         whole = calibration.decide(scores, words, names, self.target)
         held = whole.withheld()
+        known = np.isin(content_hashes(texts.tokens), self.saved.fitted_on)
+        self.fitted_on += int(known.sum())
         stand: NDArray[np.bool_] = np.array([self.drifts[n].state == "match" for n in names], bool)
+        stand &= ~known
         pick = stand.tolist()
         decided = Decisions(
             scores,
             np.where(stand, whole.p, held.p),
             np.where(stand, whole.thresholds, held.thresholds),
-            [a if ok else b for a, b, ok in zip(whole.levels, held.levels, pick, strict=True)],
+            [a if ok else "fitted on" if was else b
+             for a, b, ok, was in zip(whole.levels, held.levels, pick, known.tolist(),
+                                      strict=True)],
             [a if ok else b for a, b, ok in zip(whole.decisions, held.decisions, pick,
                                                 strict=True)],
         )  # fmt: skip

@@ -23,15 +23,19 @@ from tailguard.detect.canonical import Window
 from tailguard.detect.detectors.base import Stored, TextDetector
 from tailguard.detect.detectors.registry import detector_state, restored
 from tailguard.detect.drift import DriftGate, Side
+from tailguard.detect.laws import LEAST, Laws
 from tailguard.detect.leaks import Leak
 from tailguard.errors import InputError
-from tailguard.measure.base import Floats, Hashes
+from tailguard.measure.base import Hashes
 from tailguard.measure.features import BUCKETS
 from tailguard.measure.store import LARGEST, LARGEST_HEADER, Container, demand, pack
 
 MAGIC = b"TGDETE\x00\x02"
 _AGAIN = "make it again with: tailguard detect fit"
-_MOST_SOURCES = 10_000
+_MOST_SOURCES = 10_001
+"""Names in a list: those of 10,000 sources, and of all together."""
+MOST_NAME = 200
+_LARGEST = 1e12
 DETECTOR = "detector"
 
 
@@ -41,7 +45,7 @@ class SavedDetector:
 
     ``fitted_on`` are the sorted content hashes of the texts fitted on, so that they cannot be
     calibrated on; ``counts`` how many texts of each class; ``leaks`` the probe on canonical texts;
-    ``made`` by generator the sorted scores of synthetic texts kept out of the fit. ``model`` names
+    ``made`` the laws of synthetic texts kept out of the fit. ``model`` names
     the one model whose texts score high; it is empty for synthetic text in general.
     ``calibration`` is None until ``tailguard detect calibrate``.
     """
@@ -51,7 +55,7 @@ class SavedDetector:
     fitted_on: Hashes
     counts: dict[str, int]
     leaks: tuple[Leak, ...] = ()
-    made: dict[str, Floats] = field(default_factory=dict)
+    made: Laws = field(default_factory=Laws)
     model: str = ""
     calibration: Calibration | None = None
 
@@ -92,11 +96,11 @@ def dump_detector(saved: SavedDetector) -> bytes:
         "leaks": [[leak.probe, leak.auroc, leak.lo, leak.hi] for leak in saved.leaks],
         "gate": list(gate.humans),
         "sources": None,
-        "made": list(saved.made),
+        "made": [list(saved.made.by_generator), list(saved.made.by_source)],
         "model": saved.model,
     }
-    for number, law in enumerate(saved.made.values()):
-        arrays[f"made{number}"] = law
+    for which, laws in enumerate((saved.made.by_generator, saved.made.by_source)):
+        arrays |= {f"made{which}.{number}": law for number, law in enumerate(laws.values())}
     if saved.calibration is not None:
         found = saved.calibration
         header["sources"] = list(found.sources)
@@ -160,12 +164,16 @@ def _build(header: dict[str, Any], file: Container) -> SavedDetector:
     fitted_on = file.take("fitted_on", "<u8", (None,))
     demand(bool((fitted_on[1:] > fitted_on[:-1]).all()), "content hashes out of order")
     gate = _gate(header, file, detector.window)
-    made = {
-        name: _finite(file.take(f"made{number}", "<f8", (None,)))
-        for number, name in enumerate(_names(header["made"]))
-    }
+    generators, sources = header["made"]
+    made = Laws(*(
+        {name: _finite(file.take(f"made{which}.{number}", "<f8", (None,)))
+         for number, name in enumerate(_names(names))}
+        for which, names in enumerate((generators, sources))
+    ))  # fmt: skip
+    every = [*made.by_generator.values(), *made.by_source.values()]
+    demand(all(len(law) >= LEAST for law in every), "a short law")
     model = header["model"]
-    demand(isinstance(model, str) and len(model) < 1_000, "a bad name")
+    demand(isinstance(model, str) and len(model) <= MOST_NAME, "a bad name")
     calibration = _calibration(header, file)
     return SavedDetector(detector, gate, fitted_on, counts, leaks, made, model, calibration)
 
@@ -179,6 +187,7 @@ def _gate(header: dict[str, Any], file: Container, window: Window) -> DriftGate:
     demand(bool((spread >= 0).all() and (n >= 0).all()), "a bad spread")
     sides = [Side(int(n[i]), means[i], *map(float, spread[i])) for i in range(k)]
     humans = dict(zip(names, sides[1:], strict=True))
+    demand(not humans or "" in humans, "no reference of all humans")
     demand(all(side.n > 1 and side.total > 0 for side in humans.values()), "a bad reference")
     idf = _finite(file.take("gate.idf", "<f8", (BUCKETS,)))
     return DriftGate(idf, window, sides[0], humans)
@@ -204,5 +213,5 @@ def _names(values: Any) -> list[str]:
 
 
 def _finite(values: Any) -> Any:
-    demand(bool(np.isfinite(values).all()), "nan or infinity")
+    demand(bool((np.abs(values) < _LARGEST).all()), "nan, infinity, or a number beyond reason")
     return values

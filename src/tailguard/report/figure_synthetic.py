@@ -43,9 +43,9 @@ def synthetic_chart(verdict: Verdict) -> Chart | None:
     return Chart(
         name="synthetic",
         title="How much is synthetic",
-        caption="The share of synthetic documents in each slice with its 95% interval. The whole "
-        "row is empty where the slice does not match the humans that the detector was calibrated "
-        f"on: there no share can be told.{more}",
+        caption="The share of synthetic documents in each slice with its 95% interval. “Not told” "
+        "stands where a slice is too small, or does not match the humans that the detector was "
+        f"calibrated on.{more}",
         alt=alt,
         svg=svg(drawn, "synthetic", alt, labels),
         columns=("slice", "synthetic share", "interval"),
@@ -67,7 +67,8 @@ def _draw(labels: Sequence[str], table: Floats, limit: float | None) -> Figure:
         if np.isfinite(share):
             whisker(plot, row, share, lo, hi, COLOURS["batch"])
         else:
-            plot.text(0.02, row, "not told", va="center", color=COLOURS["soft"], size=FONT_SIZE)
+            plot.text(1.0, row, "not told", va="center", ha="right", color=COLOURS["soft"],
+                      size=FONT_SIZE)  # fmt: skip
     if limit is not None:
         plot.axvline(limit, color=COLOURS["ink"], linewidth=1.2, linestyle=(0, (3, 2)))
         plot.text(limit, 1.02, "limit", transform=plot.get_xaxis_transform(), ha="center",

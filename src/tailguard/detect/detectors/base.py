@@ -17,6 +17,8 @@ from tailguard.measure.base import Floats, Ints
 from tailguard.measure.store import Arrays, Container
 from tailguard.measure.tokens import Tokens, buffers, tokenize
 
+LARGEST = 1e12
+"""No weight, score or scale of a stored detector is larger."""
 LEAST = 20
 """Documents of each class below which nothing is fitted."""
 Labels = NDArray[np.bool_]
@@ -70,10 +72,10 @@ class Stored:
     at: str = ""
 
     def take(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
-        """An array of this type and shape (None: any length), all finite where it holds floats."""
+        """An array of this type and shape (None: any length), floats below ``LARGEST``."""
         found = self.file.take(self.at + name, dtype, shape)
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            raise ValueError(f"nan or infinity in {name}")
+        if found.dtype.kind == "f" and not (np.abs(found) < LARGEST).all():
+            raise ValueError(f"nan, infinity, or a number beyond reason in {name}")
         return found
 
     def within(self, name: str) -> Stored:

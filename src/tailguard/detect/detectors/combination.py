@@ -12,6 +12,7 @@ import numpy as np
 from tailguard.detect.base import DetectorError
 from tailguard.detect.canonical import Window
 from tailguard.detect.detectors.base import Labels, Prepared, Stored, TextDetector, unfitted
+from tailguard.engine.progress import progress
 from tailguard.measure.base import Floats, Ints
 from tailguard.measure.store import Arrays, demand
 
@@ -54,19 +55,23 @@ class CombinationDetector(TextDetector):
             part.window = self.window
         folds = whole_folds(groups, FOLDS)
         held = np.full((len(texts), len(self.parts)), np.nan)
-        for fold in range(int(folds.max()) + 1):
-            out = folds == fold
-            if len(set(synthetic[~out].tolist())) < 2:
-                got = f"without fold {fold + 1} only one class is left"
-                raise DetectorError("combination", "both classes in several groups", got,
-                                    "group the texts otherwise")  # fmt: skip
-            rest, ours = texts.rows(~out), texts.rows(out)
-            for k, part in enumerate(self.parts):
-                fresh = copy.deepcopy(part)
-                fresh._fit(rest, synthetic[~out], groups[~out])
-                held[out, k] = fresh.score_prepared(ours)
-        for part in self.parts:
-            part._fit(texts, synthetic, groups)
+        rounds = int(folds.max()) + 1
+        with progress("fitting", (rounds + 1) * len(self.parts), in_bytes=False) as advance:
+            for fold in range(rounds):
+                out = folds == fold
+                if len(set(synthetic[~out].tolist())) < 2:
+                    got = f"without fold {fold + 1} only one class is left"
+                    raise DetectorError("combination", "both classes in several groups", got,
+                                        "group the texts otherwise")  # fmt: skip
+                rest, ours = texts.rows(~out), texts.rows(out)
+                for k, part in enumerate(self.parts):
+                    fresh = copy.deepcopy(part)
+                    fresh._fit(rest, synthetic[~out], groups[~out])
+                    held[out, k] = fresh.score_prepared(ours)
+                    advance(1)
+            for part in self.parts:
+                part._fit(texts, synthetic, groups)
+                advance(1)
         balance = np.where(synthetic, 0.5 / synthetic.sum(), 0.5 / (~synthetic).sum())
         self.centre, self.scale = _standard(held, balance)
         z = _standardised(held, self.centre, self.scale)

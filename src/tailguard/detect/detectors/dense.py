@@ -83,19 +83,31 @@ def find(keys: Any, hash_: Any) -> Any:
     return -1
 
 
+_MOST_PROBES = 1 << 10
+"""Honest hashes lie closer to their place; hashes chosen to collide would never end."""
+
+
 @njit(nogil=True, cache=True)
-def _place(hashes: Any, keys: Any, slots: Any) -> None:
+def _place(hashes: Any, keys: Any, slots: Any) -> Any:
+    """Enter hashes; False when too many collide, as they do only in a file made for it."""
     mask = len(keys) - 1
     for n in range(len(hashes)):
         at = np.int64(hashes[n] & np.uint64(mask))
+        probes = 0
         while keys[at] != 0 and keys[at] != hashes[n]:
             at = (at + 1) & mask
+            probes += 1
+            if probes == _MOST_PROBES:
+                return False
         keys[at] = hashes[n]
         slots[n] = at
+    return True
 
 
 def open_table(hashes: Hashes) -> tuple[Hashes, Ints]:
     """An open table of hashes, at most a quarter full, and the slot of each hash.
+
+    ValueError for hashes that were chosen to collide.
 
     >>> keys, slots = open_table(np.array([5, 9], np.uint64))
     >>> keys[slots].tolist()
@@ -103,7 +115,8 @@ def open_table(hashes: Hashes) -> tuple[Hashes, Ints]:
     """
     keys = np.zeros(1 << max(4, (4 * len(hashes)).bit_length()), np.uint64)
     slots = np.empty(len(hashes), np.int64)
-    _place(np.array(hashes), keys, slots)  # a copy: arrays of files cannot be written to
+    # A copy: arrays of files cannot be written to.
+    demand(_place(np.array(hashes), keys, slots), "hashes that collide")
     return keys, slots
 
 

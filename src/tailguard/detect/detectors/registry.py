@@ -57,6 +57,8 @@ def open_detector(
     if folder is not None and not neural & set(names):
         raise DetectorError("--model", f"a kind that asks one ({', '.join(sorted(neural))})",
                             repr(kinds), "leave --model out, or name such a kind")  # fmt: skip
+    if folder is None and (reference is not None or label is not None):
+        raise DetectorError("--model", "a folder, for --reference and --label", "none", "pass it")
     parts = [
         make_detector(name, window)
         if name not in neural or folder is None

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from tailguard.corpus import Corpus
-from tailguard.detect.base import DetectorError, as_array
+from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Calibration
 from tailguard.detect.drift import Drift
 from tailguard.detect.gather import Sample, gather_texts
-from tailguard.detect.prevalence.mixture import LEAST, Prevalence, score_prevalence
+from tailguard.detect.laws import LEAST, Laws
+from tailguard.detect.prevalence.mixture import Prevalence, score_prevalence
 from tailguard.detect.store import SavedDetector
 from tailguard.measure.base import Floats, Hashes
 
 
 def held_out_laws(
     saved: SavedDetector, synthetic: Mapping[str, Corpus]
-) -> tuple[Calibration, dict[str, Floats]]:
-    """The humans calibrated on, and scores of ``synthetic`` texts not fitted on, by generator.
+) -> tuple[Calibration, Laws]:
+    """The humans calibrated on, and the laws of ``synthetic`` texts not fitted on, by generator.
 
     Without ``synthetic``, those that were kept out of the fit and are in the detector file. Raises
     :class:`DetectorError` for a detector without calibration and for under ``LEAST`` texts.
@@ -28,17 +29,22 @@ def held_out_laws(
     if saved.calibration is None:
         raise DetectorError("detector", "a calibrated detector", "one without calibration",
                             "run tailguard detect calibrate first")  # fmt: skip
-    if not synthetic and not saved.made:
+    if not synthetic and not saved.made.by_generator:
         raise DetectorError("detector", "scores of synthetic texts kept out of the fit", "none",
                             "pass --synthetic with texts not fitted on")  # fmt: skip
-    made = {} if synthetic else dict(saved.made)
+    if not synthetic:
+        return saved.calibration, saved.made
+    scores, generators, sources = [np.zeros(0)], [], []
     for name, corpus in synthetic.items():
-        held = gather_texts(corpus, saved.detector.window, saved.fitted_on).texts
-        scores = saved.detector.score(held)
-        made[name] = scores[np.isfinite(scores)]
-        if len(made[name]) < LEAST:
+        held = gather_texts(corpus, saved.detector.window, saved.fitted_on)
+        found = saved.detector.score(held.texts)
+        if int(np.isfinite(found).sum()) < LEAST:
             raise DetectorError(name, f"at least {LEAST} synthetic texts not fitted on",
-                                str(len(made[name])), "add some")  # fmt: skip
+                                str(int(np.isfinite(found).sum())), "add some")  # fmt: skip
+        scores.append(found)
+        generators += [name] * len(found)
+        sources += held.columns["source"]
+    made = Laws.of(np.concatenate(scores), generators, sources)
     return saved.calibration, made
 
 
@@ -48,7 +54,7 @@ class Estimator:
 
     saved: SavedDetector
     calibration: Calibration
-    made: dict[str, Floats]
+    made: Laws
     rng: np.random.Generator
 
     @classmethod
@@ -74,15 +80,18 @@ class Estimator:
         level: float = 0.95,
     ) -> tuple[Drift, Prevalence | None, str]:  # fmt: skip
         """The synthetic share of scores, after the gate has seen a sample of their texts."""
-        # Copies are no documents of their own, and the gate's p-value counts documents.
-        drift = self.saved.gate.check(as_array(sample.texts).unique(), source)
+        drift = self.saved.gate.check(sample.texts, source)
         if drift.state != "match":
             return drift, None, drift.line
         human, known = self.calibration.scores, self.own_humans.get(source, 0)
+        made = self.made.by_generator
         if known:
             human = human[self.calibration.source == known - 1]
+            # Humans of one source against synthetic texts of all would differ by source as well.
+            own = self.made.by_source.get(source or "")
+            made = made if own is None else {f"those of {source}": own}
         try:
-            found = score_prevalence(scores, human, self.made, rng=self.rng, level=level,
+            found = score_prevalence(scores, human, made, rng=self.rng, level=level,
                                      clusters=copies.view(np.int64))  # fmt: skip
         except DetectorError as error:
             return drift, None, str(error)

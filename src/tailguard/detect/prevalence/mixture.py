@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 
 from tailguard.detect.base import DetectorError
+from tailguard.detect.laws import LEAST
 from tailguard.measure.base import Floats, Ints
 
-LEAST = 100
-"""Documents of each kind below which no share is estimated."""
 BINS = 20
 MISFIT = 0.001
 """Below this p-value of the fit, no mixture of the held-out laws explains the corpus."""
@@ -88,7 +87,7 @@ def score_prevalence(
     them resembles is found only where the fit breaks.
 
     Raises :class:`DetectorError` with fewer than ``LEAST`` documents of a kind. Source: the
-    mixture of Liang et al. 2024 with binned scores in place of words; bootstrap of Efron 1979.
+    mixture of Liang et al. 2024 with binned scores in place of words; bootstrap of Rubin 1981.
     """
     if not 0.5 <= level < 1:
         raise DetectorError("level", "a number from 0.5 to below 1", str(level), "as in 0.95")
@@ -104,18 +103,20 @@ def score_prevalence(
         raise DetectorError("synthetic scores", "one generator at least", "none", "add some")
     made = np.concatenate(list(synthetic.values()))
     edges = _edges(human, made)
-    counts = _bootstrap(incoming, groups, edges, rng=rng)
-    humans = _bootstrap(human, own, edges, rng=rng)
+    if not len(edges):
+        raise DetectorError("scores", "scores that differ", "the same for all", "fit again")
+    counts = _draws(incoming, groups, edges, prior=False, rng=rng)
+    more = _draws(incoming, groups, edges, prior=True, rng=rng)
+    humans = _draws(human, own, edges, prior=True, rng=rng)
     parts = [made, *synthetic.values()] if len(synthetic) > 1 else [made]
     runs, fits = [], []
     for part in parts:
-        laws = _bootstrap(part, np.arange(len(part)), edges, rng=rng)
-        shares = mixture_share(counts, _law(humans), _law(laws))
-        runs.append(shares)
-        fits.append(_fit(counts, humans, laws, shares))
+        laws = _draws(part, np.arange(len(part)), edges, prior=True, rng=rng)
+        runs += [mixture_share(given, _law(humans), _law(laws)) for given in (counts, more)]
+        fits.append(_fit(counts, humans, laws, runs[-2]))
     tail = (1 - level) / 2
-    lo = min(float(np.quantile(run[1:], tail)) for run in runs)
-    hi = max(float(np.quantile(run[1:], 1 - tail)) for run in runs)
+    lo = min(_ends(run, tail)[0] for run in runs)
+    hi = max(_ends(run, tail)[1] for run in runs)
     share, fit_p = float(runs[0][0]), max(fits)
     n = len(incoming)
     if fit_p < MISFIT:
@@ -138,22 +139,43 @@ def _edges(human: Floats, made: Floats) -> Floats:
     return np.unique(both[::2])
 
 
-def _bootstrap(values: Floats, groups: Ints, edges: Floats, *, rng: np.random.Generator) -> Floats:
-    """Counts per bin, shape (1 + rounds, K): the data first, then resamples of whole groups."""
+def _ends(run: Floats, tail: float) -> tuple[float, float]:
+    """The ends of an interval from an estimate and its draws: percentiles, or their reflection.
+
+    Near a border the estimate is drawn inwards, and the draws once more; the reflection about the
+    estimate undoes that (Efron and Tibshirani 1993, 13). The wider of the two is taken.
+    """
+    low, high = np.quantile(run[1:], [tail, 1 - tail])
+    lo, hi = min(low, 2 * run[0] - high), max(high, 2 * run[0] - low)
+    return max(float(lo), 0.0), min(float(hi), 1.0)
+
+
+def _draws(
+    values: Floats, groups: Ints, edges: Floats, *, prior: bool, rng: np.random.Generator
+) -> Floats:
+    """Counts per bin, shape (1 + rounds, K): the data first, then draws of what they might be.
+
+    The Bayesian bootstrap (Rubin 1981) of whole groups: each group weighs Exp(1). With ``prior``
+    every bin gets Gamma(1 / K) of a document beside them, one in all (Perks 1947): without it a bin
+    that held nothing could hold nothing, and an interval at the border would have no width.
+    """
     where = np.searchsorted(edges, values, "right")
     k = len(edges) + 1
     names, number = np.unique(groups, return_inverse=True)
     table = np.zeros((len(names), k))
     np.add.at(table, (number, where), 1.0)
-    out = [table.sum(axis=0)]
     rows, copies = np.unique(table, axis=0, return_counts=True)
-    # Groups alike in their counts are drawn together: as many multinomial cells as kinds of group.
-    drawn = rng.multinomial(len(names), copies / len(names), _ROUNDS)
-    return np.vstack([*out, drawn @ rows])
+    # A sum of c weights Exp(1) is Gamma(c), so groups alike in their counts are drawn together.
+    drawn = rng.gamma(copies.astype(float), size=(_ROUNDS, len(rows))) @ rows
+    if prior:
+        drawn += rng.gamma(1.0 / k, size=(_ROUNDS, k)) * float(table.sum() / len(names))
+    return np.vstack([table.sum(axis=0)[None], drawn])
 
 
 def _law(counts: Floats) -> Floats:
-    smoothed = counts + 0.5
+    """Shares of each row; the first with the mean of the prior, which draws have in them."""
+    smoothed = counts + 1e-9
+    smoothed[0] += 1.0 / counts.shape[1]
     return smoothed / smoothed.sum(axis=1, keepdims=True)
 
 

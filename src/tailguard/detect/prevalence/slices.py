@@ -21,6 +21,7 @@ from tailguard.detect.base import DetectorError, as_array
 from tailguard.detect.detectors.base import Prepared
 from tailguard.detect.drift import Drift
 from tailguard.detect.gather import Sample, content_hashes, source_names, texts_of
+from tailguard.detect.laws import LEAST
 from tailguard.detect.prevalence.estimator import Estimator
 from tailguard.detect.prevalence.human_share import (
     DISAGREE,
@@ -34,7 +35,7 @@ from tailguard.detect.prevalence.human_share import (
     split_level,
     stratum_groups,
 )
-from tailguard.detect.prevalence.mixture import LEAST, Prevalence
+from tailguard.detect.prevalence.mixture import Prevalence
 from tailguard.detect.prevalence.strata import (
     MARK_LEVEL,
     Audit,
@@ -98,7 +99,8 @@ class Shares:
     Each interval covers on its own: 95% each, not all together. ``total`` is their sum weighted by
     size, None for a single slice and where one was refused. ``human`` is the human share by
     evidence of all grades, None for a corpus that says nothing of its origin. ``unread_dates``:
-    records with something in place of a date that is none.
+    records with something in place of a date that is none. ``fitted_on``: records whose texts the
+    detector was shown when it was fitted; their scores are left out.
     """
 
     by: tuple[str, ...]
@@ -106,13 +108,14 @@ class Shares:
     total: Prevalence | None
     human: HumanShare | None
     unread_dates: int
+    fitted_on: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The shares as plain JSON."""
         return {"by": list(self.by), "slices": [part.as_dict() for part in self.slices],
                 "total": self.total and _numbers(self.total),
                 "human_share": self.human and self.human.as_dict(),
-                "unread_dates": self.unread_dates}  # fmt: skip
+                "unread_dates": self.unread_dates, "fitted_on": self.fitted_on}  # fmt: skip
 
 
 def slice_name(by: Sequence[str], key: Key) -> str:
@@ -210,6 +213,7 @@ class _Pass:
     pools: dict[int, _Slice] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
     unread: int = 0
+    fitted_on: int = 0
 
     def add(self, batch: pa.RecordBatch, who: str, *, rng: np.random.Generator) -> None:
         texts = Prepared.of(texts_of(batch, who), self.saved.detector.window)
@@ -217,6 +221,10 @@ class _Pass:
         self.unread += unread
         self.columns |= set(batch.schema.names)
         scores, copies = self.saved.detector.score_prepared(texts), content_hashes(texts.tokens)
+        known = np.isin(copies, self.saved.fitted_on)
+        # A text known by heart scores as no new one does.
+        scores[known] = np.nan
+        self.fitted_on += int(known.sum())
         drawn, sources = rng.random(len(batch)), np.array(source_names(batch), object)
         numbers = np.array([self.calibrated.get(s, 0) for s in sources], np.int64)
         cells = numbers * _CELLS + stratum_groups(batch)
@@ -304,7 +312,8 @@ def shares_by(
     human = None
     if found.columns & ORIGIN or audit_column is not None:
         human = _human(found, estimator, mark_level)
-    return Shares(by, tuple(slices), together([part.found for part in slices]), human, found.unread)
+    total = together([part.found for part in slices])
+    return Shares(by, tuple(slices), total, human, found.unread, found.fitted_on)
 
 
 def _human(found: _Pass, estimator: Estimator, mark_level: float) -> HumanShare:

@@ -53,7 +53,8 @@ def held_out_law(saved: SavedDetector, synthetic: dict[str, Corpus]) -> Law:
     Without ``synthetic``, those that the detector file holds. Raises :class:`DetectorError` for a
     detector without calibration and for under ``LEAST`` texts.
     """
-    calibration, made = held_out_laws(saved, synthetic)
+    calibration, laws = held_out_laws(saved, synthetic)
+    made = laws.by_generator
     human = calibration.scores
     return Law(human, made, LikelihoodRatio.fit(human, np.concatenate(list(made.values()))))
 

@@ -63,7 +63,9 @@ def test_score_decides_where_the_slice_matches_and_abstains_elsewhere(folder: Pa
     assert (decision[:40] == "synthetic").sum() <= 6
     assert (decision[40:80] == "synthetic").sum() >= 15
     assert decision[80] == "abstain" and table["detector_score"][80] is None
-    told = [e for e, d in zip(table["detector_evidence"], decision, strict=True) if d == "synthetic"]
+    told = [
+        e for e, d in zip(table["detector_evidence"], decision, strict=True) if d == "synthetic"
+    ]
     assert all(isinstance(json.loads(str(e)), list) for e in told)
 
 
@@ -126,7 +128,7 @@ def test_prevalence_covers_the_share_or_refuses_by_source(folder: Path, tmp_path
     rows = {row["source"]: row for row in json.loads(run(*told, "--json"))["slices"]}
     assert rows["news"]["status"] == "ok" and rows["news"]["lo"] <= 0.3 <= rows["news"]["hi"]
     assert rows["court"]["status"] == rows["few"]["status"] == "refused"
-    assert rows["court"]["share"] is None and "recalibrate" in rows["court"]["note"]
+    assert rows["court"]["share"] is None and "calibrate on humans" in rows["court"]["note"]
     assert "at least 100" in rows["few"]["note"]
     assert "court: refused" in " ".join(run(*told).split())
     with pytest.raises(
@@ -142,3 +144,43 @@ def test_leaks_are_shown_before_and_after_canonicalisation(folder: Path, tmp_pat
     assert found["raw"][0]["leaks"] and not found["canonical"][0]["leaks"]
     shown = run("leaks", human, str(tmp_path / "m.jsonl"))
     assert "LEAKS" in shown and "after canonicalisation" in shown
+
+
+def test_texts_that_were_fitted_on_are_abstained_on_and_counted(folder: Path) -> None:
+    lines = (folder / "machine.jsonl").read_text().splitlines()[:60]
+    batch = folder / "again.jsonl"
+    batch.write_text("\n".join(lines) + "\n")
+    out = folder / "again.parquet"
+    told = json.loads(run("score", str(batch), "-d", str(folder / "full.detector"), "-o",
+                          str(out), "--json"))  # fmt: skip
+    assert told["fitted_on"] == 60 and told["decisions"]["abstain"] == 60
+    assert set(pq.read_table(out)["compared_with"].to_pylist()) == {"fitted on"}
+
+
+def test_sources_too_small_for_the_gate_are_looked_at_together(folder: Path) -> None:
+    rng = np.random.default_rng(21)
+    for kind, state in (("human", "match"), ("foreign", "drift")):
+        sites = [f"site {i // 5}" for i in range(100)]
+        batch = write_jsonl(folder / "sites.jsonl", texts(kind, 100, rng), source=sites)
+        told = json.loads(run("score", batch, "-d", str(folder / "full.detector"), "-o",
+                              str(folder / "sites.parquet"), "--json"))  # fmt: skip
+        assert {(row["state"], row["n"]) for row in told["drift"]} == {(state, 100)}
+        assert len(told["drift"]) == 20
+
+
+def test_records_with_an_origin_column_evidence_are_scored_and_keep_it(folder: Path) -> None:
+    rng = np.random.default_rng(22)
+    graded = write_jsonl(folder / "graded.jsonl", texts("human", 60, rng),
+                         evidence=["attested"] * 60)  # fmt: skip
+    out = folder / "graded.parquet"
+    run("score", graded, "-d", str(folder / "full.detector"), "-o", str(out))
+    assert set(pq.read_table(out)["evidence"].to_pylist()) == {"attested"}
+
+
+def test_names_from_data_cannot_forge_a_line(folder: Path) -> None:
+    rng = np.random.default_rng(23)
+    batch = write_jsonl(folder / "forged.jsonl", texts("human", 60, rng),
+                        source=["x\n  y: all human\x1b[2J"] * 60)  # fmt: skip
+    told = run("score", batch, "-d", str(folder / "full.detector"), "-o",
+               str(folder / "forged.parquet"))  # fmt: skip
+    assert "\x1b" not in told and len(told.splitlines()) == 2

@@ -39,10 +39,10 @@ def saved() -> SavedDetector:
 def test_a_detector_file_gives_back_the_same_detector(saved: SavedDetector, tmp_path: Path) -> None:
     save_detector(saved, tmp_path / "a.detector")
     back = load_detector(tmp_path / "a.detector")
-    batch = texts("machine", 20, np.random.default_rng(2))
+    batch = texts("machine", 40, np.random.default_rng(2))
     assert np.array_equal(back.detector.score(batch), saved.detector.score(batch))
     assert dump_detector(back) == dump_detector(saved)
-    assert back.gate.check(batch * 2) == saved.gate.check(batch * 2)
+    assert back.gate.check(batch) == saved.gate.check(batch)
     assert list(tmp_path.iterdir()) == [tmp_path / "a.detector"]
 
 

@@ -62,6 +62,41 @@ def test_a_group_is_either_fitted_on_or_held_out(tmp_path: Path) -> None:
     assert len(fitted.made.by_generator["synthetic"]) == left["synthetic"]["held out"] > 100
 
 
+def test_held_out_groups_leave_with_their_human_texts(tmp_path: Path) -> None:
+    """A word of each prompt in both its texts: a detector that saw the human one would misjudge."""
+    rng = np.random.default_rng(7)
+    n = 900
+    prompts = [f"prompt {i}" for i in range(n)]
+
+    def about(values: list[str], start: int) -> list[str]:
+        return [f"{t} " + " ".join([f"topic{start + i}"] * 6) for i, t in enumerate(values)]
+
+    fitted, _ = fit_detector(
+        corpus(tmp_path / "h.jsonl", about(texts("human", n, rng), 0), prompt=prompts),
+        corpus(tmp_path / "s.jsonl", about(texts("machine", n, rng), 0), prompt=prompts),
+        detector=LinearDetector(bits=16), group_by="prompt",
+    )  # fmt: skip
+    law = fitted.made.by_generator["synthetic"]
+    assert fitted.counts["human"] == n - len(law)
+    new = fitted.detector.score(about(texts("machine", 400, rng), 10_000))
+    assert abs(auroc(law, new) - 0.5) < 4 * np.sqrt((1 / len(law) + 1 / 400) / 12)
+
+
+def test_one_text_of_each_cluster_is_calibrated_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    fitted, _ = fit_detector(
+        open_corpus(texts("human", 60, rng)), open_corpus(texts("machine", 60, rng)),
+        detector=LinearDetector(bits=10),
+    )  # fmt: skip
+    authors = [f"author {i // 3}" for i in range(300)]
+    humans = corpus(tmp_path / "gold.jsonl", texts("human", 300, rng), author_name=authors)
+    ready, left = calibrate_detector(fitted, humans, Target(0.05), cluster="author_name")
+    assert ready.calibration is not None and len(ready.calibration.scores) == 100
+    assert left["of a cluster seen"] == 200
+    with pytest.raises(DetectorError, match="a column 'writer'"):
+        calibrate_detector(fitted, humans, Target(0.05), cluster="writer")
+
+
 def test_a_column_that_is_not_there_cannot_group(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     with pytest.raises(DetectorError, match="a column 'prompt'"):

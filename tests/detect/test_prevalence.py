@@ -118,3 +118,30 @@ def test_held_out_correction_mends_what_dependent_words_bias() -> None:
     )
     assert abs(plain - 0.2) > 0.05
     assert corrected.lo <= 0.2 <= corrected.hi
+
+
+@pytest.mark.parametrize(
+    ("gap", "share", "n", "held"),
+    [(6.0, 0.01, 150, 500), (6.0, 0.002, 1000, 500), (3.0, 0.0, 400, 500), (3.0, 0.98, 1000, 150)],
+)
+def test_intervals_cover_shares_near_the_borders(
+    gap: float, share: float, n: int, held: int
+) -> None:
+    # Percentiles of a plain bootstrap have no width where no document scores like a synthetic one.
+    rng = np.random.default_rng(11)
+    runs, hits, widths = 60, 0, []
+    for _ in range(runs):
+        k = rng.binomial(n, share)
+        mixed = np.concatenate([rng.normal(size=n - k), rng.normal(gap, 1, k)])
+        made = {"maker": rng.normal(gap, 1, held)}
+        found = score_prevalence(mixed, rng.normal(size=500), made, rng=rng)
+        hits += found.lo <= share <= found.hi
+        widths.append(found.hi - found.lo)
+    assert hits >= 52  # 95% of 60 is 57; fewer than 52 has chance .002
+    assert min(widths) > 0 and np.mean(widths) < 0.06
+
+
+def test_scores_that_are_all_the_same_say_nothing() -> None:
+    same = np.ones(200)
+    with pytest.raises(DetectorError, match="scores that differ"):
+        score_prevalence(same, same, {"maker": same}, rng=np.random.default_rng(0))

@@ -17,6 +17,7 @@ from tailguard.corpus import open_corpus
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.fitting import calibrate_detector, fit_detector
+from tailguard.detect.laws import Laws
 from tailguard.detect.store import SavedDetector, save_detector
 from tailguard.detect.tails.weighing import Weigher, held_out_law
 from tailguard.errors import InputError
@@ -97,10 +98,10 @@ def test_scores_kept_in_the_detector_file_stand_for_other_synthetic_texts(
 ) -> None:
     held = open_corpus(str(folder / "held.jsonl"))
     law = held_out_law(saved, {"held": held})
-    kept = dataclasses.replace(saved, made={"maker": np.sort(law.synthetic["held"])})
+    kept = dataclasses.replace(saved, made=Laws({"maker": np.sort(law.synthetic["held"])}))
     assert np.array_equal(held_out_law(kept, {}).ratio.ratios, law.ratio.ratios)
     for bare, match in (
-        (dataclasses.replace(saved, made={}), "pass --synthetic"),
+        (dataclasses.replace(saved, made=Laws()), "pass --synthetic"),
         (dataclasses.replace(saved, calibration=None), "calibrate first"),
     ):
         with pytest.raises(DetectorError, match=match):

@@ -103,7 +103,7 @@ def score_prevalence(
         raise DetectorError("synthetic scores", "one generator at least", "none", "add some")
     made = np.concatenate(list(synthetic.values()))
     edges = _edges(human, made)
-    if not len(edges):
+    if len(np.unique(np.concatenate([human, made]))) < 3:
         raise DetectorError("scores", "scores that differ", "the same for all", "fit again")
     counts = _draws(incoming, groups, edges, prior=False, rng=rng)
     more = _draws(incoming, groups, edges, prior=True, rng=rng)

@@ -226,15 +226,20 @@ def prevalence(data: Path) -> None:
         print(f"liang_arxiv CS {title:27} MAE {mae:.4f}, covers {share:.2f}")
 
 
-def unseen(data: Path, repeats: int = 20) -> None:
-    """Print the share found at a = .5 of a generator that was seen nowhere."""
+def unseen(data: Path) -> None:
+    """Print the share found at a = .5 of a generator that was seen nowhere, by kind."""
+    for kind in ("linear", "combination"):
+        _unseen(data, kind)
+
+
+def _unseen(data: Path, kind: str, repeats: int = 20) -> None:
     found = Pairs(data / "basemodel_pairs", Window(120, "first"))
     rng = np.random.default_rng(0)
     fit, held, new = found.fold < 2, (found.fold >= 2) & (found.fold < 4), found.fold == 4
     makers = sorted(set(found.generator) - {"human"})
     for maker in makers:
         other = found.generator != maker
-        detector = found.fit(fit & other)
+        detector = found.fit(fit & other, kind)
         humans = detector.score(found.of(held & found.single, 0))
         seen = {
             name: detector.score(found.of(held & (found.generator == name), 1))
@@ -253,7 +258,7 @@ def unseen(data: Path, repeats: int = 20) -> None:
         covers = np.mean([row.lo <= 0.5 <= row.hi for row in rows])
         wide = np.mean([row.hi - row.lo for row in rows])
         warned = np.mean([row.status != "ok" for row in rows])
-        print(f"unseen {maker:14} a=.5, n={2 * half}: MAE {mae:.3f}, covers {covers:.2f}, "
+        print(f"{kind}, unseen {maker:14} a=.5, n={2 * half}: MAE {mae:.3f}, covers {covers:.2f}, "
               f"mean width {wide:.2f}, warned {warned:.2f}")  # fmt: skip
 
 

@@ -129,11 +129,9 @@ def test_prevalence_covers_the_share_or_refuses_by_source(folder: Path, tmp_path
     assert rows["news"]["status"] == "ok" and rows["news"]["lo"] <= 0.3 <= rows["news"]["hi"]
     assert rows["court"]["status"] == rows["few"]["status"] == "refused"
     assert rows["court"]["share"] is None and "calibrate on humans" in rows["court"]["note"]
-    assert "at least 100" in rows["few"]["note"]
+    assert "at least 50" in rows["few"]["note"]
     assert "court: refused" in " ".join(run(*told).split())
-    with pytest.raises(
-        InputError, match=r"at least 100 synthetic texts not fitted on, got 0|texts"
-    ):
+    with pytest.raises(InputError, match=r"at least 50 synthetic texts not fitted on, got 0|texts"):
         run(*told[:-1], str(folder / "machine.jsonl"))
 
 

@@ -80,9 +80,9 @@ def test_too_little_or_damaged_data_is_refused() -> None:
     rng = np.random.default_rng(5)
     good = rng.normal(size=200)
     for one, two, three in (
-        (good[:50], good, {"g": good}),
+        (good[:49], good, {"g": good}),
         (np.full(200, np.nan), good, {"g": good}),
-        (good, good[:99], {"g": good}),
+        (good, good[:49], {"g": good}),
         (good, good, {"g": good[:3]}),
         (good, np.append(good, np.inf), {"g": good}),
         (good, good, {}),

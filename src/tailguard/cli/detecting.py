@@ -85,7 +85,7 @@ def run_fit(
         print(f"the published direction of {kind} is wrong on these texts (AUROC {area:.2f}): "
               "human texts score higher")  # fmt: skip
     if not held:
-        print("too few synthetic texts to keep 100 out of the fit: prevalence and weigh will need "
+        print("too few synthetic texts to keep 50 out of the fit: prevalence and weigh will need "
               "--synthetic")  # fmt: skip
     if any(part.kind == "compression" for part in [detector, *getattr(detector, "parts", ())]):
         print("the file holds up to 1 MiB of text of each class in the clear (compression)")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tailguard.measure.base import Floats
 
-LEAST = 100
+LEAST = 50
 """Texts of each kind below which no share is estimated."""
 OTHERS = "others"
 

@@ -95,4 +95,6 @@ class Estimator:
                                      clusters=copies.view(np.int64))  # fmt: skip
         except DetectorError as error:
             return drift, None, str(error)
-        return drift, found, found.note
+        pooled = source is not None and not known and len(self.calibration.sources) > 1
+        more = "; humans of all sources pooled, though sources differ" if pooled else ""
+        return drift, found, found.note + more

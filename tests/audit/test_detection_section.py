@@ -84,7 +84,7 @@ def test_the_share_and_its_interval_hold_the_truth(files: dict[str, str]) -> Non
     assert curve["hi"][0] - curve["lo"][0] < 0.15
     share, decisions = section(verdict)
     assert "are synthetic [" in share.title and share.severity == "info"
-    assert "decisions on 800 documents" in decisions.title
+    assert "Decisions on 800 documents" in decisions.title
     assert 1 <= len(decisions.examples) <= 3
     assert all("delve" in example for example in decisions.examples)
     assert any("cannot prove" in caveat for caveat in verdict.caveats)
@@ -130,7 +130,7 @@ def test_a_slice_of_another_domain_is_not_told_but_the_others_are(files: dict[st
     told = dict(zip(curve["slices"], curve["share"], strict=True))
     assert told["court"] is None and told["web"] is not None
     first = section(verdict)[0]
-    assert first.title.startswith("between") and "Not judged: court (does not match" in first.detail
+    assert first.title.startswith("Between") and "Not judged: court (does not match" in first.detail
     drawn = {chart.name: chart for chart in charts(verdict)}
     assert "not told" in drawn["synthetic"].alt and "court" in drawn["synthetic"].svg
     # 300 of 700 may be anything: a limit of 30% is not settled, and 10% is exceeded all the same.

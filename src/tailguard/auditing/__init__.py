@@ -38,6 +38,7 @@ from tailguard.report.origin import SECTION as PROVENANCE
 from tailguard.report.origin import provenance_findings
 from tailguard.report.policy import Policy, load_policy
 from tailguard.report.wording import headline_of, todo_of
+from tailguard.report.words import percent
 
 READ = (
     "missing_mass", "hill_0", "hill_1", "hill_2", "hill_0_at_coverage", "unseen_mass", "rare_mass",
@@ -97,7 +98,7 @@ def overlap_section(case: Case) -> Iterable[Finding]:
         share = float(both.mean())
         yield Finding(
             "overlap",
-            f"{share:.0%} of the batch's documents are in gold, word for word",
+            f"{percent(share)} of the batch's documents are in gold, word for word",
             "warn",
             "Gold's own documents in a batch hide damage to the others.",
             "Remove them from the batch and audit the rest.",

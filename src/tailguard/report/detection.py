@@ -24,6 +24,7 @@ from tailguard.detect.scoring import Scorer
 from tailguard.detect.store import SavedDetector, load_detector
 from tailguard.errors import InputError, PolicyError
 from tailguard.report.base import Finding
+from tailguard.report.words import percent
 
 SECTION = "detection"
 COLUMNS = ("source", "created", "captured", "kind", "evidence")
@@ -32,6 +33,9 @@ SHOWN_CHARS = 240
 NOT_ASKED = (
     "How much of the batch is synthetic was not estimated: no detector was given (--detector)."
 )
+
+
+ALL_LIKE_THESE = "assumes humans like the held-out ones and generators like those of the detector"
 
 
 class Gate(BaseModel):
@@ -199,7 +203,7 @@ class Whole:
 
 def _unsure(gate: Gate, what: str, detail: str, fix: str) -> Finding:
     limit = f"The policy allows {gate.max_synthetic_frac:.1%} synthetic documents. {detail}"
-    title = f"the synthetic share is not settled: {what}"
+    title = f"The synthetic share is not settled: {what}"
     return Finding(SECTION, title, gate.when_unsure, limit.strip(), fix)
 
 
@@ -211,8 +215,9 @@ def _share_findings(
     spread = f"[{whole.lo:.1%}, {whole.hi:.1%}]"
     title = f"{whole.share:.1%} of the documents are {what} {spread}"
     if whole.refused:
-        title = f"between {whole.lo:.1%} and {whole.hi:.1%} of the documents are {what}"
-    told = next((part.reason for part in shares.slices if part.found is not None), "")
+        title = f"Between {whole.lo:.1%} and {whole.hi:.1%} of the documents are {what}"
+    reasons = list(dict.fromkeys(p.reason for p in shares.slices if p.found is not None))
+    told = reasons[0] if len(reasons) == 1 else ALL_LIKE_THESE if reasons else ""
     detail = " ".join(
         [_sentence(told)] * bool(told)
         + [f"Not judged: {part.name} ({part.reason})." for part in whole.refused[:SHOWN]]
@@ -237,7 +242,7 @@ def _share_findings(
                       "Look at these slices first.")  # fmt: skip
     if shares.human is not None:
         rests = "; ".join(shares.human.assumptions[:SHOWN])
-        line = f"of the {whole.looked:,} documents looked at, by evidence of all grades: "
+        line = f"Of the {whole.looked:,} documents looked at, by evidence of all grades: "
         yield Finding(SECTION, line + shares.human.line, "info", _sentence(rests), "",
                       shares.human.contradictions)  # fmt: skip
 
@@ -259,12 +264,13 @@ def _decision_findings(
     n = sum(scorer.counts.values())
     shares = ", ".join(f"{scorer.counts[name] / n:.1%} {name}" for name in DECISIONS)
     what = f"like {saved.model}" if saved.model else "synthetic"
+    most, sure = percent(target.max_fpr), percent(target.confidence)
     promise = (
-        f"Called {what} above a threshold that at most {target.max_fpr:g} of human documents like "
-        f"the calibration humans exceed (confidence {target.confidence:g}). Documents of slices "
-        "that do not match these humans are abstained on."
+        f"Called {what} above a threshold that at most {most} of human documents like the "
+        f"calibration humans exceed (confidence {sure}). Documents of slices that do not match "
+        "these humans are abstained on."
     )
-    yield Finding(SECTION, f"decisions on {n:,} documents: {shares}", "info", promise, "",
+    yield Finding(SECTION, f"Decisions on {n:,} documents: {shares}", "info", promise, "",
                   tuple(text for _, text in best))  # fmt: skip
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tailguard.cli.detecting import advancing, plain
 from tailguard.cli.records import open_sources
-from tailguard.corpus import Corpus, Quarantine, write_corpus
+from tailguard.corpus import Quarantine, write_corpus
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.store import load_detector
@@ -55,7 +54,7 @@ def run_tails(
         )  # fmt: skip
     if as_json:
         more = {"left_out": found.left_out, "withheld": found.withheld}
-        print(json.dumps(_plain(found.report.as_dict() | more)))
+        print(json.dumps(plain(found.report.as_dict() | more)))
     else:
         _show_tails(found)
     if bad.total:
@@ -79,19 +78,13 @@ def run_weigh(
         found = weigher.look(corpus, rng=rng, advance=advance)
     bad = Quarantine()
     with progress("weighing", corpus.n_bytes, in_bytes=True) as advance:
-        written = write_corpus(_advancing(weigher, corpus, bad, advance), output)
+        written = write_corpus(advancing(weigher, corpus, bad, advance), output)
     if as_json:
-        print(json.dumps(_plain(_weighed(found, written, output, bad))))
+        print(json.dumps(plain(_weighed(found, written, output, bad))))
     else:
         _show_weights(weigher, found, written, output)
     if bad.total:
         print(f"tailguard: {bad}", file=sys.stderr)
-
-
-def _advancing(weigher: Weigher, corpus: Corpus, bad: Quarantine, advance: Any) -> Iterator[Any]:
-    for batch in weigher.batches(corpus, bad):
-        advance(batch.nbytes)
-        yield batch
 
 
 def _show_tails(found: FilterTails) -> None:
@@ -139,12 +132,3 @@ def _show_weights(weigher: Weigher, found: Weighed, written: int, output: Path) 
             print(f"  {one_line(name or 'no source')}: no weights; {drift.line}")
     if found.unweighed["without a score"]:
         print(f"  {found.unweighed['without a score']:,} records without a score have no weight")
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no nan or infinity: null stands for them."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

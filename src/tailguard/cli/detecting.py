@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tailguard.detect.fitting import calibrate_detector, fingerprint, fit_detect
 from tailguard.detect.leaks import Leak, leak_probe
 from tailguard.detect.scoring import Scorer
 from tailguard.detect.store import load_detector, save_detector
+from tailguard.detect.tails.weighing import Weigher
 from tailguard.engine.progress import progress
 from tailguard.errors import InputError
 from tailguard.report.words import one_line
@@ -172,7 +173,7 @@ def run_score(
         scorer.look(corpus, rng=rng, advance=advance)
     bad = Quarantine()
     with progress("scoring", corpus.n_bytes, in_bytes=True) as advance:
-        written = write_corpus(_advancing(scorer, corpus, bad, advance), output)
+        written = write_corpus(advancing(scorer, corpus, bad, advance), output)
     drifts = [
         {"source": name, "state": d.state, "n": d.n, "excess": d.excess, "p": d.p}
         for name, d in scorer.drifts.items()
@@ -225,7 +226,10 @@ def _window(window: tuple[int, str]) -> Window:
     raise InputError("--side", "last or first", repr(side), "name the side")
 
 
-def _advancing(scorer: Scorer, corpus: Corpus, bad: Quarantine, advance: Any) -> Iterator[Any]:
+def advancing(
+    scorer: Scorer | Weigher, corpus: Corpus, bad: Quarantine, advance: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    """The batches that a second pass yields, each told to the progress bar."""
     for batch in scorer.batches(corpus, bad):
         advance(batch.nbytes)
         yield batch
@@ -264,13 +268,13 @@ def _left_out(name: str, reasons: dict[str, int]) -> None:
 
 def _print(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_plain(found)))
+        print(json.dumps(plain(found)))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON knows no nan: null stands for it."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -102,16 +102,16 @@ def score_prevalence(
     if not synthetic:
         raise DetectorError("synthetic scores", "one generator at least", "none", "add some")
     made = np.concatenate(list(synthetic.values()))
-    edges = _edges(human, made)
+    borders = bin_borders(human, made)
     if len(np.unique(np.concatenate([human, made]))) < 3:
         raise DetectorError("scores", "scores that differ", "the same for all", "fit again")
-    counts = _draws(incoming, groups, edges, prior=False, rng=rng)
-    more = _draws(incoming, groups, edges, prior=True, rng=rng)
-    humans = _draws(human, own, edges, prior=True, rng=rng)
+    counts = _draws(incoming, groups, borders, prior=False, rng=rng)
+    more = _draws(incoming, groups, borders, prior=True, rng=rng)
+    humans = _draws(human, own, borders, prior=True, rng=rng)
     parts = [made, *synthetic.values()] if len(synthetic) > 1 else [made]
     runs, fits = [], []
     for part in parts:
-        laws = _draws(part, np.arange(len(part)), edges, prior=True, rng=rng)
+        laws = _draws(part, np.arange(len(part)), borders, prior=True, rng=rng)
         runs += [mixture_share(given, _law(humans), _law(laws)) for given in (counts, more)]
         fits.append(_fit(counts, humans, laws, runs[-2]))
     tail = (1 - level) / 2
@@ -130,7 +130,7 @@ def score_prevalence(
     return Prevalence(share, lo, hi, n, fit_p, "ok", note + ", ".join(sorted(synthetic)))
 
 
-def _edges(human: Floats, made: Floats) -> Floats:
+def bin_borders(human: Floats, made: Floats) -> Floats:
     """Inner borders of bins: equal shares of both kinds together, at least 25 documents in each."""
     bins = int(min(BINS, len(human) // 25, len(made) // 25))
     at = np.arange(1, bins) / bins

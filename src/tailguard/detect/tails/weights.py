@@ -23,11 +23,11 @@ from typing import Literal
 import numpy as np
 
 from tailguard.detect.base import DetectorError
+from tailguard.detect.prevalence.mixture import bin_borders
 from tailguard.measure.base import Floats, Ints
 
 LEAST = 100
 """Held-out documents of each kind below which no likelihood ratio is estimated."""
-BINS, IN_BIN = 20, 25
 
 Method = Literal["systematic", "multinomial"]
 
@@ -46,7 +46,7 @@ class LikelihoodRatio:
     def fit(cls, human: Floats, synthetic: Floats) -> LikelihoodRatio:
         """From scores of documents of both kinds that the detector was not fitted on.
 
-        Both laws are counted in up to ``BINS`` bins with 25 of each kind's documents in mind, 1/2
+        Both laws are counted in up to 20 bins with 25 of each kind's documents in mind, 1/2
         added to each count, and the share of synthetic documents, at equal weight of the kinds, is
         made monotone by pooling adjacent violators. Raises :class:`DetectorError` below ``LEAST``
         finite scores of a kind.
@@ -65,7 +65,7 @@ class LikelihoodRatio:
                 got = f"{len(values)}" if len(values) < LEAST else "nan or infinity"
                 raise DetectorError(f"{name} scores", f"{LEAST} finite ones or more", got,
                                     "add held-out documents")  # fmt: skip
-        edges = _edges(human, synthetic)
+        edges = bin_borders(human, synthetic)
         k = len(edges) + 1
         laws = []
         for values in (human, synthetic):
@@ -227,11 +227,3 @@ def _usable(w: Floats) -> None:
         got = "zeros only"
     if got:
         raise DetectorError("weights", "finite numbers from 0 up, one above 0", got, "correct them")
-
-
-def _edges(human: Floats, synthetic: Floats) -> Floats:
-    """Inner borders of bins that hold equal shares of both kinds together."""
-    bins = int(min(BINS, len(human) // IN_BIN, len(synthetic) // IN_BIN))
-    at = np.arange(1, bins) / bins
-    both = np.sort(np.concatenate([np.quantile(human, at), np.quantile(synthetic, at)]))
-    return np.unique(both[::2])

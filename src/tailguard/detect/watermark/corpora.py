@@ -60,7 +60,10 @@ def folder_tokenizer(folder: str | Path) -> Tokenizer:
         loader = import_module("transformers").AutoTokenizer
     except ImportError:
         raise WatermarkError(
-            "tokenizer", "the library transformers", "none installed", "pip install transformers"
+            "tokenizer",
+            "the library transformers",
+            "none installed",
+            "pip install 'tailguard[transformers]'",
         ) from None
     try:
         found = loader.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)

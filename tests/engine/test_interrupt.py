@@ -13,8 +13,11 @@ import pytest
 from shard_work import marked_pids, wait_until
 
 WORK = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+
+# What is started in the background inherits that Ctrl-C is ignored; these tests send it on purpose.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tailguard.engine import map_merge, map_shards
 
 folder = Path({folder!r})

@@ -139,6 +139,16 @@ def test_a_slice_of_another_domain_is_not_told_but_the_others_are(files: dict[st
         assert section(audited(table, files["ready"], **asked))[0].severity == severity
 
 
+def test_many_small_sources_are_judged_together(files: dict[str, str]) -> None:
+    order = np.random.default_rng(12).permutation(800)
+    texts = [mixed(600, 200)[i] for i in order]
+    table = pa.table({"text": texts, "source": [f"site {i // 10}" for i in range(800)]})
+    verdict = audited(table, files["ready"])
+    curve = verdict.curves["synthetic"]
+    assert curve["slices"] == ["other sources"]
+    assert curve["lo"][0] <= 0.25 <= curve["hi"][0]
+
+
 def test_a_slice_beyond_the_limit_is_named_where_the_whole_keeps_it(files: dict[str, str]) -> None:
     texts = written("human", 900, 8) + mixed(100, 100)
     table = pa.table({"text": texts, "source": ["web"] * 900 + ["vendor"] * 200})

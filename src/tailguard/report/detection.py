@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +21,7 @@ from tailguard.detect.base import DECISIONS, DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.fitting import calibrate_detector
 from tailguard.detect.gather import sample_records
+from tailguard.detect.laws import LEAST
 from tailguard.detect.prevalence.slices import Shares, SliceShare, shares_by
 from tailguard.detect.scoring import Scorer
 from tailguard.detect.store import SavedDetector, load_detector
@@ -28,6 +31,7 @@ from tailguard.report.words import percent
 
 SECTION = "detection"
 COLUMNS = ("source", "created", "captured", "kind", "evidence")
+OTHERS = "other sources"
 SHOWN = 3
 SHOWN_CHARS = 240
 NOT_ASKED = (
@@ -144,7 +148,7 @@ def detect_synthetic(batch: Any, gold: Any, asked: Asked, *, seed: int = 0) -> D
     table, total = sample_records(batch, gate.documents, (*COLUMNS, *extra), window, rng=rng)
     if not total:
         return Detected(caveats=("The batch holds no text that a detector could look at.",))
-    some = open_corpus(table)
+    some = open_corpus(_small_together(table))
     shares = shares_by(
         saved, some, {name: open_corpus(name) for name in asked.synthetic}, by=gate.by, rng=rng,
         quarantine=Quarantine(),
@@ -156,6 +160,19 @@ def detect_synthetic(batch: Any, gold: Any, asked: Asked, *, seed: int = 0) -> D
     ]
     curves = {"synthetic": _curve(shares, whole, gate)}
     return Detected(tuple(found), curves, _caveats(saved, shares, len(table), total))
+
+
+def _small_together(table: pa.Table) -> pa.Table:
+    """The records with sources too small to be judged alone under one name."""
+    if "source" not in table.column_names:
+        return table
+    names = table.column("source").to_pylist()
+    sizes = Counter(names)
+    small = {name for name, n in sizes.items() if name is not None and n < LEAST}
+    if len(small) < 2:
+        return table
+    merged = pa.array([OTHERS if name in small else name for name in names], pa.string())
+    return table.set_column(table.column_names.index("source"), "source", merged)
 
 
 def _calibrated(saved: SavedDetector, gold: Any, target: Target) -> SavedDetector:

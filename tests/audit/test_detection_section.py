@@ -175,14 +175,14 @@ def test_a_total_of_sampled_slices_is_wider_by_the_error_of_their_sizes(
     texts = written("human", 600, 9) + written("machine", 600, 10)
     table = pa.table({"text": texts, "source": ["a"] * 600 + ["b"] * 600})
     hits = 0
-    for seed in range(10):
+    for seed in range(6):
         policy = Policy(sections={"detection": {"documents": 250}})
         verdict = audit(table, GOLD, policy=policy, detector=files["ready"], engine="serial",
                         seed=seed)  # fmt: skip
         curve = verdict.curves["synthetic"]
         assert curve["slices"][0] == "all documents"
         hits += curve["lo"][0] <= 0.5 <= curve["hi"][0]
-    assert hits >= 8
+    assert hits >= 5
 
 
 def test_a_fingerprint_speaks_of_its_model_and_takes_no_limit(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.fitting import calibrate_detector, fit_detector
+from tailguard.detect.laws import Laws
 from tailguard.detect.store import (
     DETECTOR,
     MAGIC,
@@ -109,3 +112,23 @@ def test_a_forged_header_is_one_clear_line(saved: SavedDetector, change: dict[st
 def test_a_detector_keeps_the_promise_that_it_was_calibrated_for(saved: SavedDetector) -> None:
     assert saved.target() == parse_detector(dump_detector(saved)).target() == Target(0.05)
     assert saved.target(max_fpr=0.1) == Target(0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("weights", "beyond reason"), ("gate", "no reference of all humans"), ("law", "a short law")],
+)
+def test_forged_numbers_are_one_clear_line_and_never_a_score(
+    saved: SavedDetector, name: str, told: str
+) -> None:
+    detector = copy.deepcopy(saved.detector)
+    assert isinstance(detector, LinearDetector) and detector.weights is not None
+    detector.weights[np.flatnonzero(detector.weights)[0]] = 1e300
+    humans = {"news": saved.gate.humans[""]}
+    forged_ones = {
+        "weights": replace(saved, detector=detector),
+        "gate": replace(saved, gate=replace(saved.gate, humans=humans)),
+        "law": replace(saved, made=Laws({"maker": np.zeros(3)})),
+    }
+    with pytest.raises(DetectorError, match=told):
+        parse_detector(dump_detector(forged_ones[name]))

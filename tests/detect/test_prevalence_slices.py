@@ -17,6 +17,7 @@ from tailguard.cli.detect_prevalence import prevalence_lines, run_prevalence
 from tailguard.corpus import Corpus, Quarantine, open_corpus
 from tailguard.detect.base import DetectorError
 from tailguard.detect.calibration import Target
+from tailguard.detect.detectors.linear import LinearDetector
 from tailguard.detect.fitting import calibrate_detector, fit_detector
 from tailguard.detect.prevalence import slices
 from tailguard.detect.prevalence.mixture import Prevalence
@@ -397,3 +398,18 @@ def test_a_source_is_estimated_by_its_own_laws_where_they_are_known(tmp_path: Pa
         assert part.found is not None
         assert part.found.lo <= 1 / 3 <= part.found.hi
         assert f"those of {part.source}" in part.reason
+
+
+def test_texts_that_were_fitted_on_are_no_part_of_a_share(tmp_path: Path) -> None:
+    rng = np.random.default_rng(33)
+    known = texts("machine", 300, rng)
+    fitted, _ = fit_detector(
+        open_corpus(texts("human", 300, rng)), open_corpus(known),
+        detector=LinearDetector(bits=10),
+    )  # fmt: skip
+    saved, _ = calibrate_detector(fitted, open_corpus(texts("human", 200, rng)), Target(0.05))
+    batch = open_corpus(texts("human", 150, rng) + known[:120])
+    found = shares_by(saved, batch, {}, rng=rng, quarantine=Quarantine())
+    (part,) = found.slices
+    assert found.fitted_on == 120 and part.found is not None
+    assert part.found.n == 150 and part.found.lo == 0.0

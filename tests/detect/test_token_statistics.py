@@ -20,6 +20,7 @@ from tailguard.detect.detectors.dense import (
     Frequencies,
     cross_frequencies,
     local_variation,
+    open_table,
     word_folds,
     word_hashes,
 )
@@ -340,3 +341,8 @@ def test_hostile_files_are_one_clear_line(fitted: TokenStatisticsDetector) -> No
         with pytest.raises(ProfileError, match="well-formed") as caught:
             load(dump(fitted, **change))
         assert "\n" not in str(caught.value), change
+
+
+def test_hashes_made_to_collide_are_refused_before_they_take_long() -> None:
+    with pytest.raises(ValueError, match="collide"):
+        open_table(np.arange(1, 3_000, dtype=np.uint64) << np.uint64(40))

@@ -44,6 +44,12 @@ Label = Annotated[
     typer.Option(help="The classifier's label that means synthetic."),
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: cpu or cuda.")]
+Calibrated = Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")]
+HeldOut = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="Synthetic texts not fitted on, one per maker; else the detector's."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of what is drawn at random.", min=0)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rate = Annotated[float, typer.Option(help="False-positive rate that is promised.")]
 Confidence = Annotated[float, typer.Option(help="Chance over calibrations that it holds.")]
@@ -141,14 +147,14 @@ def calibrate(
 @app.command()
 def score(
     sources: Sources,
-    detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
+    detector: Calibrated,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     max_fpr: OwnRate = None,
     confidence: OwnConfidence = None,
     fdr: Annotated[
         Optional[float], typer.Option(help="Decide by Benjamini-Hochberg at this rate instead.")  # noqa: UP045
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the drift gate's samples.", min=0)] = 0,
+    seed: Seed = 0,
     text_column: Text = None,
     json: Json = False,
 ) -> None:
@@ -168,10 +174,7 @@ def prevalence(
         Optional[Path],  # noqa: UP045
         typer.Option("--detector", "-d", help="Calibrated detector; else origin columns alone."),
     ] = None,
-    synthetic: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Synthetic texts not fitted on, one per maker; else the detector's."),
-    ] = None,
+    synthetic: HeldOut = None,
     by: Annotated[
         str, typer.Option(help="Columns to slice by; month is that of created, else captured.")
     ] = "source",
@@ -179,7 +182,7 @@ def prevalence(
         Optional[str],  # noqa: UP045
         typer.Option(help="Column with what people found in a random sample."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the resampling.", min=0)] = 0,
+    seed: Seed = 0,
     text_column: Text = None,
     json: Json = False,
 ) -> None:
@@ -207,15 +210,12 @@ def tails(
     ] = None,
     max_fpr: OwnRate = None,
     confidence: OwnConfidence = None,
-    synthetic: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Synthetic texts not fitted on; else those of the detector file."),
-    ] = None,
+    synthetic: HeldOut = None,
     share: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Synthetic share at which deleting is compared with weighing."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random deletions.", min=0)] = 0,
+    seed: Seed = 0,
     text_column: Text = None,
     json: Json = False,
 ) -> None:
@@ -230,19 +230,16 @@ def tails(
 @app.command()
 def weigh(
     sources: Sources,
-    detector: Annotated[Path, typer.Option("--detector", "-d", help="Calibrated detector file.")],
+    detector: Calibrated,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    synthetic: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Synthetic texts not fitted on; else those of the detector file."),
-    ] = None,
+    synthetic: HeldOut = None,
     cap: Annotated[
         Optional[float], typer.Option(help="Largest weight; the root of the records without it.")  # noqa: UP045
     ] = None,
     share: Annotated[
         Optional[float], typer.Option(help="Synthetic share, where it is known.")  # noqa: UP045
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the resampling.", min=0)] = 0,
+    seed: Seed = 0,
     text_column: Text = None,
     json: Json = False,
 ) -> None:

@@ -14,7 +14,7 @@ from tailguard.detect.base import DECISIONS, DetectorError
 from tailguard.detect.calibration import Target
 from tailguard.detect.canonical import Window, canonical
 from tailguard.detect.gather import column_values, content_hashes, texts_of
-from tailguard.detect.scoring import Scorer
+from tailguard.detect.scoring import COLUMNS, Scorer
 from tailguard.detect.store import SavedDetector
 from tailguard.detect.tails.report import TailReport, deleted_tails
 from tailguard.detect.tails.weights import LikelihoodRatio, importance_weights
@@ -205,7 +205,8 @@ def _decided(
 def _columns(batch: pa.RecordBatch, by: Sequence[str], who: str) -> None:
     for name in by:
         if name not in batch.schema.names:
-            known = ", ".join(repr(n[:60]) for n in batch.schema.names[:12])
+            own = [n for n in batch.schema.names if n not in COLUMNS]
+            known = ", ".join(repr(n[:60]) for n in own[:12])
             raise DetectorError(who, f"a column {name!r}", f"columns {known}", "name one of these")
         kind = batch.schema.field(name).type
         if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):

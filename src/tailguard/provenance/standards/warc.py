@@ -13,7 +13,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -359,13 +359,3 @@ def _told(before: Any) -> list[str]:
     if isinstance(before, str):
         return [before]
     return [str(item) for item in before] if isinstance(before, list) else []
-
-
-def signals_json(signals: Signals) -> Mapping[str, Any]:
-    """Signals as plain JSON."""
-    return {
-        "records": signals.records,
-        "warcinfo": signals.info,
-        "sites": {site: list(told) for site, told in sorted(signals.sites.items())},
-        "pages": {page: list(told) for page, told in sorted(signals.pages.items())},
-    }

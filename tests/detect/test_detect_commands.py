@@ -182,3 +182,9 @@ def test_names_from_data_cannot_forge_a_line(folder: Path) -> None:
     told = run("score", batch, "-d", str(folder / "full.detector"), "-o",
                str(folder / "forged.parquet"))  # fmt: skip
     assert "\x1b" not in told and len(told.splitlines()) == 2
+
+
+def test_options_of_a_model_without_a_model_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="--model: expected a folder"):
+        run("fit", str(folder / "human.jsonl"), str(folder / "machine.jsonl"), "-o",
+            str(folder / "x.detector"), "--kind", "linear", "--label", "fake")  # fmt: skip
